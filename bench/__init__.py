@@ -1,0 +1,1 @@
+"""Measurements: each target of ``targets.md`` is a runnable file that prints one line per figure."""

@@ -1,0 +1,1 @@
+"""What Holdfast is measured against; run by the interpreter of ``.venv-peers``."""

@@ -1,0 +1,386 @@
+"""Settings become a wired Holdfast: the one place that knows every part."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from pydantic import ValidationError
+
+from holdfast.analyzers.pools import SpreadSettings
+from holdfast.analyzers.registry import Registry
+from holdfast.domain.analysis import Analysis, Status
+from holdfast.domain.context import Context
+from holdfast.domain.errors import (
+    InvalidInput,
+    NoDatabase,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from holdfast.domain.findings import Finding, Metric
+from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.subjects import Subject
+from holdfast.domain.tracking import TRACK_JOB, TrackRequest
+from holdfast.functions import Decorator
+from holdfast.services import Handler
+from holdfast.services.analyses import AnalysesService, NewResult, Submission
+from holdfast.services.jobs import JobsService
+from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.runs import RunHandler
+from holdfast.services.tracking import TrackHandler, TrackingService
+from holdfast.settings import Settings
+from holdfast.store import schema
+from holdfast.store.analyses import Filter, Place
+from holdfast.store.engine import Engine
+from holdfast.store.unit_of_work import Store
+from holdfast.tracker import Tracker
+from holdfast.tracking import TrackedRun
+from holdfast.worker import Worker, worker_name
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)
+
+
+class SystemIds:
+    """The operating system's randomness."""
+
+    def random(self, size: int) -> bytes:
+        """``size`` random bytes."""
+        return os.urandom(size)
+
+
+class Holdfast:
+    """An open store and everything that can be done with it; safe to share between threads.
+
+    Attributes:
+        settings: how it is set up.
+        registry: the analyzers; register your own with ``registry.register``.
+        analyses: the use cases that change analyses.
+        queries: the use cases that only look.
+        jobs: leased work.
+        tracker: speaks for the analyses that run inside this process.
+        analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        registry: Registry | None = None,
+        handlers: Sequence[Handler] = (),
+        clock: Clock | None = None,
+        id_source: IdSource | None = None,
+        migrate: bool = True,
+        create: bool = True,
+    ) -> None:
+        """Open the store that ``settings`` name; see ``holdfast.open``."""
+        self.settings = settings
+        self.registry = registry or Registry()
+        self._clock = clock or SystemClock()
+        self._ids = id_source or SystemIds()
+        self.engine = _open_engine(settings, create=create)
+        try:
+            if migrate:
+                schema.prepare(self.engine, create=create)
+        except BaseException:
+            self.engine.close()
+            raise
+        self.store = Store(self.engine, self._clock)
+        self.analyses = AnalysesService(
+            self.store,
+            self.registry,
+            self._clock,
+            self._ids,
+            reuse_seconds=settings.reuse_hours * 3600,
+            timeout_seconds=settings.analysis_timeout_seconds or None,
+            max_attempts=settings.run_attempts,
+        )
+        self.queries = QueriesService(self.store)
+        spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
+        all_handlers: list[Handler] = [RunHandler(self.store, self.registry, spread), TrackHandler(), *handlers]
+        self._handlers = {handler.kind: handler for handler in all_handlers}
+        self.jobs = JobsService(self.store, self._handlers, settings.lease_seconds)
+        tracking = TrackingService(
+            self.store,
+            self._clock,
+            self._ids,
+            process=worker_name(self._ids.random(4)),
+            reuse_seconds=settings.reuse_hours * 3600,
+            lease_seconds=settings.lease_seconds,
+            take_back=lambda: self.jobs.take_back([TRACK_JOB]),
+        )
+        self.tracker = Tracker(tracking, settings.lease_seconds)
+        self.analysis = Decorator(lambda: self)
+
+    def close(self) -> None:
+        """Release every connection; what is still tracked has failed."""
+        self.tracker.close()
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def store_analysis(self, /, kind: str, result: Any, **about: Any) -> Analysis:
+        """Keep a result that was found elsewhere; durable when this returns.
+
+        Args:
+            kind: the kind of analysis, any lower-case name.
+            result: the result, JSON-able.
+            about: further fields of ``NewResult`` (subject, params, analysis_id, findings, metrics, tags,
+                summary, context, ...).
+
+        Raises:
+            ContentConflict: the id is taken by other content.
+            UnknownDocument: the result is not JSON-able.
+            StoreError: nothing was stored.
+        """
+        return self.store_analyses([NewResult(kind=kind, result=result, **about)])[0]
+
+    def store_analyses(self, results: Sequence[NewResult]) -> list[Analysis]:
+        """Keep many results in one transaction: all of them or none."""
+        return self.analyses.store(results)
+
+    def submit(self, /, kind: str, target: str, **options: Any) -> Submission:
+        """Ask for an analysis, to be run by a worker; see ``AnalysesService.submit`` for the options."""
+        return self.analyses.submit(kind, target, **options)
+
+    def analyze(self, kind: str, target: str, **options: Any) -> Analysis:
+        """Run an analysis in a worker of this process, or get the kept result; returns when it has ended.
+
+        Raises:
+            HoldfastError: it could not be submitted. How it ended is told by its status.
+        """
+        submission = self.submit(kind, target, **options)
+        with self.working():
+            return self.wait(submission.analysis.analysis_id)
+
+    def wait(self, analysis_id: str, *, timeout: float | None = None) -> Analysis:
+        """Return the analysis when it has ended.
+
+        Args:
+            analysis_id: the analysis.
+            timeout: seconds at most.
+
+        Raises:
+            AnalysisNotFound: it was deleted.
+            TimeoutError: it has not ended in time.
+        """
+        for analysis, _ in self.watch(analysis_id, timeout=timeout):
+            if analysis.status.ended:
+                return analysis
+        raise AssertionError("a watch ends with the analysis")
+
+    def watch(self, analysis_id: str, *, timeout: float | None = None) -> Iterator[tuple[Analysis, Progress | None]]:
+        """Yield the analysis and how far its run has come: now, at each change, and last when it has ended.
+
+        Args:
+            analysis_id: the analysis.
+            timeout: seconds at most.
+
+        Raises:
+            AnalysisNotFound: there is none, or it was deleted.
+            TimeoutError: it has not ended in time.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        seen = None
+        while True:
+            count = self.store.bell.count()
+            now = self.queries.progress(analysis_id)
+            if now != seen:
+                yield now
+            if now[0].status.ended:
+                return
+            seen = now
+            left = 1.0 if until is None else until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"The analysis {analysis_id} has not ended after {timeout} seconds")
+            self.store.bell.wait(count, min(left, 1.0))
+
+    def track(  # noqa: PLR0913 each is a choice of its own, all but one by keyword
+        self,
+        kind: str,
+        *,
+        subject: Subject | None = None,
+        params: Mapping[str, Any] | None = None,
+        phases: Sequence[Phase | str] = (),
+        tags: Sequence[str] = (),
+        context: Context | None = None,
+        version: str = "",
+        reuse: bool = False,
+        ttl_seconds: float | None = None,
+    ) -> TrackedRun:
+        """Keep what a block of the caller's own code finds: ``with hf.track("nightly-report") as run``.
+
+        Args:
+            kind: the kind of analysis, any lower-case name.
+            subject: what it is about.
+            params: with what parameters, JSON-able.
+            phases: its phases in order, if they are known; percentages are then of the whole run.
+            tags: labels.
+            context: owner and surroundings.
+            version: of the code; a result of another version is not reused.
+            reuse: whether a fresh kept result answers; ask ``run.reused`` before computing.
+            ttl_seconds: how long to keep it; None for ever.
+        """
+        request = TrackRequest(
+            kind=kind,
+            subject=subject,
+            params=dict(params or {}),
+            version=version,
+            context=context or Context(),
+            tags=tags,
+            reuse=reuse,
+            ttl_seconds=ttl_seconds,
+        )
+        return TrackedRun(self.tracker, request, phases)
+
+    def worker(self, *, concurrency: int | None = None) -> Worker:
+        """A worker for this store; ``run`` it."""
+        return Worker(
+            self.jobs,
+            self._handlers,
+            self.store.bell,
+            name=worker_name(self._ids.random(4)),
+            concurrency=concurrency or self.settings.concurrency,
+            lease_seconds=self.settings.lease_seconds,
+        )
+
+    @contextmanager
+    def working(self, *, concurrency: int | None = None) -> Iterator[Worker]:
+        """A worker in a thread of this process, as long as the block lasts."""
+        worker = self.worker(concurrency=concurrency)
+        thread = threading.Thread(target=worker.run, name="holdfast-worker", daemon=True)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            thread.join()
+
+    def get_analysis(self, analysis_id: str) -> Analysis:
+        """An analysis by its id."""
+        return self.queries.get(analysis_id)
+
+    def get_latest_analysis(
+        self, kind: str | None = None, *, subject: Subject | None = None, client_session_id: str | None = None
+    ) -> Analysis | None:
+        """The newest completed analysis of a kind, a subject, an owner."""
+        place = None if subject is None else (subject.kind, subject.key)
+        return self.queries.latest(Filter(kind=kind, subject=place, client_session_id=client_session_id))
+
+    def get_analysis_progress(self, analysis_id: str) -> Progress | None:
+        """How far a run has come; None before it begins."""
+        return self.queries.progress(analysis_id)[1]
+
+    def get_result(self, analysis_id: str) -> Any:
+        """The result, as it was given."""
+        return msgspec.json.decode(self.queries.result(analysis_id))
+
+    def get_findings(self, analysis_id: str) -> list[Finding]:
+        """The findings in order."""
+        return [finding for _, finding in self.queries.findings(analysis_id)]
+
+    def get_metrics(self, analysis_id: str) -> dict[str, float]:
+        """The metrics by name."""
+        metrics: list[Metric] = self.queries.metrics(analysis_id)
+        return {metric.name: metric.value for metric in metrics}
+
+    def list_analyses(
+        self,
+        /,
+        *,
+        limit: int = 100,
+        after: Place | None = None,
+        ascending: bool = False,
+        status: Status | Sequence[Status] = (),
+        tags: Sequence[str] = (),
+        **where: Any,
+    ) -> Page:
+        """A page of the analyses that fit, newest first.
+
+        Args:
+            limit: rows at most, up to 1,000.
+            after: ``next`` of the page before.
+            ascending: oldest first.
+            status: one of these.
+            tags: has each of them.
+            where: further fields of ``Filter``.
+        """
+        statuses = (status,) if isinstance(status, Status) else tuple(status)
+        found = Filter(status=statuses, tags=tuple(tags), **where)
+        return self.queries.find(found, limit=limit, after=after, ascending=ascending)
+
+    def cancel_analysis(self, analysis_id: str) -> Analysis:
+        """Stop an analysis."""
+        return self.analyses.cancel(analysis_id)
+
+    def resume_analysis(self, analysis_id: str) -> Analysis:
+        """Queue an ended analysis again, to go on from its last checkpoint."""
+        return self.analyses.resume(analysis_id)
+
+    def delete_analysis(self, analysis_id: str) -> Analysis:
+        """Delete an analysis with everything that is kept of it."""
+        return self.analyses.delete(analysis_id)
+
+    def get_stats(self) -> Stats:
+        """What the store holds."""
+        return self.queries.stats()
+
+
+def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
+    """Open a store; see ``holdfast.open``."""
+    wiring = {name: options.pop(name) for name in _WIRING & options.keys()}
+    return Holdfast(read_settings(database_url=url, **options), **wiring)
+
+
+_WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings: those given that are not None, then the environment's, then the defaults.
+
+    Raises:
+        InvalidInput: a setting has a wrong value; the error names it.
+    """
+    unknown = given.keys() - Settings.model_fields.keys()
+    if unknown:
+        raise InvalidInput(f"There is no setting {', '.join(sorted(unknown))}", settings=sorted(unknown))
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
+        ]
+        raise InvalidInput(f"A setting is not valid: {'; '.join(problems)}", problems=problems) from error
+
+
+def _open_engine(settings: Settings, *, create: bool) -> Engine:
+    path = settings.database_path()
+    if path is not None and not create and not path.exists():
+        raise NoDatabase(f"There is no database {path}")
+    if path is not None and create:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise StoreReadOnly(f"The folder {path.parent} cannot be made: {error.strerror}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}") from error
+    return Engine(settings.database_url)

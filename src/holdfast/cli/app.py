@@ -1,0 +1,269 @@
+"""The commands by name, and the edge where every error becomes a message and an exit status."""
+
+# Rich is imported when there is something to show; see session.py.
+# ruff: noqa: PLC0415
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+import holdfast
+from holdfast.cli import analyses, database, demo, jobs, look, records, worker
+from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
+from holdfast.cli.session import Given
+from holdfast.domain.errors import HoldfastError
+
+_UNWRITABLE = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+
+
+class _OutputClosed(BaseException):
+    """Whoever read standard output went away."""
+
+
+class _Pressed(BaseException):
+    """Ctrl-C."""
+
+
+class _Root(TyperGroup):
+    """The whole command line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            # Told apart here, since Typer would answer with a status of its own.
+            raise _OutputClosed from error
+        except KeyboardInterrupt as error:
+            raise _Pressed from error
+        return code
+
+
+# Plain help: Rich's takes three times as long, most of it for Markdown and syntax colours that it never shows.
+_settings: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "invoke_without_command": True,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
+}
+app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
+jobs_app = typer.Typer(name="jobs", **_settings)
+db_app = typer.Typer(name="db", **_settings)
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 Typer's form of a callback
+    if value:
+        typer.echo(f"holdfast {holdfast.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit statuses, JSON fields and the whole story: docs/reference/cli.md")
+def _root(
+    context: typer.Context,
+    *,
+    url: Annotated[str | None, typer.Option("--database", metavar="URL", help="As --database of each command.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As --json of each command.")] = False,
+    version: Annotated[  # noqa: ARG001 its callback does it
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Run analyses and keep what they find.
+
+    Begin with `holdfast demo` in a git repository.
+    """
+    context.obj = Given(database=url, as_json=as_json)
+    _help_alone(context)
+
+
+@jobs_app.callback()
+def _jobs(context: typer.Context) -> None:
+    """See what workers have to do, and try again what they gave up."""
+    _help_alone(context)
+
+
+@db_app.callback()
+def _db(context: typer.Context) -> None:
+    """Make, upgrade and check the database."""
+    _help_alone(context)
+
+
+def _help_alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str) -> None:
+    epilog = "\b\n" + "\n".join(["Examples:", *(f"  holdfast {example}" for example in examples)])
+    to.command(name, epilog=epilog if examples else None)(command)
+
+
+_add(
+    app,
+    "analyze",
+    analyses.analyze,
+    "analyze .",
+    "analyze ~/src/app --branch release/2.1 --tag nightly",
+    "analyze . --param 'include=src/**' --param history=500 --timeout 900",
+    "analyze . --json | jq .summary",
+)
+_add(app, "demo", demo.demo, "demo", "demo ~/src/app")
+_add(
+    app,
+    "list",
+    look.list_analyses,
+    "list",
+    "list --status failed --status timed_out",
+    "list --kind code --tag nightly --json",
+)
+_add(
+    app, "show", look.show, "show 0198f3a2", "show 0198f3a2 --severity high --limit 100", "show 0198f3a2 --raw > r.json"
+)
+_add(app, "progress", analyses.progress, "progress 0198f3a2 --follow")
+_add(app, "cancel", analyses.cancel, "cancel 0198f3a2")
+_add(app, "resume", analyses.resume, "resume 0198f3a2", "resume 0198f3a2 --timeout 3600")
+_add(app, "delete", analyses.delete, "delete 0198f3a2 --yes")
+_add(app, "stats", look.stats)
+_add(app, "kinds", look.kinds)
+_add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
+_add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
+_add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
+_add(jobs_app, "schedules", jobs.schedules)
+app.add_typer(jobs_app)
+_add(db_app, "upgrade", database.upgrade, "db upgrade --database postgresql://app@db.example.org/holdfast")
+_add(db_app, "check", database.check)
+app.add_typer(db_app)
+_add(app, "version", look.version)
+
+
+def main() -> None:
+    """Run the command line of this process, and end it."""
+    if _reopen():
+        error = OutputFailed("Standard output is closed")
+        sys.exit(_tell(error, as_json=False))
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _closed()
+    except OSError as error:
+        code = _unwritable(error)
+    sys.exit(code)
+
+
+def _reopen() -> bool:
+    """Open the standard streams that are closed on nothing, and return whether the output was one of them.
+
+    Otherwise the next file that is opened, the database, would get their numbers.
+    """
+    closed = sys.stdout is None
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, so this one.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    return closed
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown escaped; it must not end the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), standalone_mode=False, prog_name="holdfast")
+    except _OutputClosed:
+        return _closed()
+    except (KeyboardInterrupt, _Pressed, typer.Abort, Terminated) as stop:
+        code = ExitCode.TERMINATED if isinstance(stop, Terminated) else ExitCode.INTERRUPTED
+        return _interrupted(code, as_json=as_json)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.FAILED
+    except HoldfastError as error:
+        return _tell(error, as_json=as_json)
+    except TyperException as error:
+        return _tell(_usage(error), as_json=as_json)
+    except Exception as error:  # noqa: BLE001 the edge: people get a sentence, and the traceback on demand
+        if _of_output(error):
+            return _unwritable(error)
+        if os.environ.get("HOLDFAST_LOG_LEVEL", "").upper() == "DEBUG":
+            traceback.print_exc()
+        return _tell(Unforeseen(f"{type(error).__name__}: {error}"), as_json=as_json)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _usage(error: TyperException) -> UsageFailed:
+    context = getattr(error, "ctx", None)
+    failed = UsageFailed(error.format_message())
+    path = "holdfast" if context is None else context.command_path
+    failed.suggestions = (f"See `{path} --help`",)  # type: ignore[misc]  # this one's own
+    return failed
+
+
+def _tell(error: HoldfastError, *, as_json: bool) -> int:
+    from holdfast.cli.session import console, write_json
+    from holdfast.cli.views import print_error
+
+    try:
+        if as_json:
+            write_json(records.error(error))
+        else:
+            print_error(console(stderr=True), error)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _closed()
+    except OSError as failed:
+        return _unwritable(failed)
+    return exit_code(error)
+
+
+def _interrupted(code: ExitCode, *, as_json: bool) -> int:
+    if as_json:
+        words = "The command was interrupted" if code is ExitCode.INTERRUPTED else "The command was asked to end"
+        _tell(Interrupted(words), as_json=True)
+    return code
+
+
+def _of_output(error: Exception) -> bool:
+    """Whether standard output could not be written: files have names, and the store has errors of its own."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
+
+
+def _unwritable(error: Exception) -> int:
+    _closed()
+    return _tell(OutputFailed(f"Standard output cannot be written: {error}"), as_json=False)
+
+
+def _closed() -> int:
+    # What is still in the buffer must not fail again when the interpreter ends.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    return ExitCode.BROKEN_PIPE

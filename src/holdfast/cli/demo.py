@@ -1,0 +1,91 @@
+"""A first look, in a minute."""
+
+# Imports in functions: see session.py.
+# ruff: noqa: PLC0415
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import text
+from holdfast.cli.errors import ExitCode
+from holdfast.cli.session import AsJson, Database, Session
+from holdfast.domain.errors import EmptyRepository, InvalidTarget, NotARepository
+
+
+def _word(value: object) -> str:
+    """As a shell takes it for one word."""
+    return text.safe(shlex.quote(str(value)))
+
+
+def _program() -> str:
+    """How this program is called here: by its name, or by its path where the shell would not find that."""
+    if shutil.which("holdfast") is not None:
+        return "holdfast"
+    beside = Path(sys.executable).with_name("holdfast")
+    if not beside.exists():
+        return "holdfast"
+    return _word(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
+
+
+class NothingToShow(InvalidTarget):
+    """There is no git repository here to analyse."""
+
+    code = NotARepository.code
+    suggestions = (
+        "Go into a git repository and run `holdfast demo` there",
+        "Or name one: `holdfast demo PATH`",
+        "Or get one: `git clone https://github.com/pallets/flask && holdfast demo flask`",
+    )
+
+
+def demo(
+    context: typer.Context,
+    path: Annotated[Path | None, typer.Argument(help="A git repository; the one you are in by default.")] = None,
+    *,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """See Holdfast work on a git repository.
+
+    It is analysed, the result is kept, and found again.
+    """
+    session = Session(context, database, as_json=as_json)
+    with session.open(create=True) as holdfast:
+        from rich.text import Text
+
+        from holdfast.cli import running, views
+
+        where = str(path or Path.cwd())
+        try:
+            submission = holdfast.submit("code", where, tags=["demo"])
+        except (NotARepository, EmptyRepository) as error:
+            raise NothingToShow(error.message, **error.details) from error
+        analysis = running.finish(session, holdfast, submission.analysis)
+        code = running.tell(session, holdfast, analysis, reused=submission.reused)
+        if session.as_json or code is not ExitCode.OK:
+            return code
+        out = session.out
+        short = text.safe(text.short_ids([analysis.analysis_id])[analysis.analysis_id])
+        out.print()
+        out.print(Text("$ holdfast list --limit 5", "bold cyan"))
+        out.print(views.analyses(out, holdfast.list_analyses(limit=5).items))
+        out.print()
+        out.print(Text(f"$ holdfast show {short} --no-findings --attempts", "bold cyan"))
+        out.print(views.attempts(out, holdfast.queries.attempts(analysis.analysis_id)))
+        out.print()
+        out.print(Text("Try next", "bold"))
+        program = _program()
+        tries = (
+            (f"{program} analyze {_word(path or '.')}", "is answered at once: nothing has changed"),
+            (f"{program} show {short} --events", "what happened to it, from the ledger"),
+            (f"{program} show {short} --raw", "the whole result, for programs"),
+        )
+        longest = max(len(command) for command, _ in tries)
+        for command, what in tries:
+            out.print(Text.assemble("  ", (command.ljust(longest), "cyan"), f"   {what}" if out.width >= 100 else ""))
+    return code

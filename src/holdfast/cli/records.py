@@ -1,0 +1,195 @@
+"""The one form in which things leave the command line as JSON; field names are stable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from holdfast.domain.analysis import Analysis, ErrorInfo
+from holdfast.domain.errors import HoldfastError
+from holdfast.domain.events import LedgerEntry
+from holdfast.domain.findings import Finding
+from holdfast.domain.jobs import Job, Schedule
+from holdfast.domain.progress import Progress
+from holdfast.domain.subjects import Subject
+
+if TYPE_CHECKING:
+    from holdfast.analyzers.registry import KindRow
+    from holdfast.services.queries import Stats
+    from holdfast.store.runs import Attempt
+
+Record = dict[str, Any]
+
+
+def time(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def analysis(value: Analysis, progress: Progress | None = None) -> Record:
+    """An analysis, with how far its run has come if that was asked for."""
+    context = value.context
+    result = value.result
+    return {
+        "analysis_id": value.analysis_id,
+        "kind": value.kind,
+        "status": value.status.value,
+        "client_session_id": context.client_session_id,
+        "client_ip": context.client_ip,
+        "thread_id": context.thread_id,
+        "session_id": context.session_id,
+        "process_instance_id": context.process_instance_id,
+        "subject": None if value.subject is None else subject(value.subject),
+        "location": value.location,
+        "params": value.params,
+        "tags": list(value.tags),
+        "summary": value.summary,
+        "code_hash": value.code_hash,
+        "fingerprint": value.fingerprint,
+        "analyzer_version": value.analyzer_version,
+        "has_result": result is not None,
+        "result_is_partial": value.result_is_partial,
+        "result_hash": None if result is None else result.hash,
+        "result_size_bytes": None if result is None else result.size,
+        "error": None if value.error is None else error_info(value.error),
+        "progress": None if progress is None else progress_of(progress),
+        "finding_count": value.finding_count,
+        "priority": value.priority,
+        "timeout_seconds": value.timeout_seconds,
+        "attempt": value.attempt,
+        "cancel_requested": value.cancel_requested,
+        "version": value.version,
+        "refreshed_from": value.refreshed_from,
+        "created_at": time(value.created_at),
+        "started_at": time(value.started_at),
+        "completed_at": time(value.completed_at),
+        "updated_at": time(value.updated_at),
+        "ttl_seconds": value.ttl_seconds,
+        "expires_at": time(value.expires_at),
+        "retrieval_count": value.retrieval_count,
+        "max_retrievals": value.max_retrievals,
+    }
+
+
+def subject(value: Subject) -> Record:
+    """What an analysis is about."""
+    return {
+        "kind": value.kind,
+        "key": value.key,
+        "revision": value.revision,
+        "title": value.title,
+        "attributes": value.attributes,
+    }
+
+
+def error_info(value: ErrorInfo) -> Record:
+    """Why an analysis ended without a complete result."""
+    return {
+        "code": value.code,
+        "message": value.message,
+        "suggestions": list(value.suggestions),
+        "details": value.details,
+    }
+
+
+def error(value: HoldfastError) -> Record:
+    """An error that ended a command."""
+    return {"success": False, "error": error_body(value)}
+
+
+def error_body(value: HoldfastError) -> Record:
+    """An error."""
+    return {
+        "code": value.code,
+        "message": value.message,
+        "suggestions": list(value.suggestions),
+        "details": value.details,
+        "analysis_id": value.analysis_id,
+        "retry_suggested": value.retry_suggested,
+    }
+
+
+def progress_of(value: Progress) -> Record:
+    """How far a run has come."""
+    return {
+        "phase": value.phase,
+        "current_step": value.current_step,
+        "total_steps": value.total_steps,
+        "percentage": round(value.percentage, 2),
+        "estimated_remaining_seconds": value.estimated_remaining_seconds,
+        "current_message": value.current_message,
+        "items_processed": value.items_processed,
+        "total_items": value.total_items,
+        "groups_found": value.groups_found,
+        "started_at": time(value.started_at),
+        "updated_at": time(value.updated_at),
+    }
+
+
+def finding(value: Finding, ordinal: int) -> Record:
+    """A finding with its place in the order."""
+    known = asdict(value)
+    return {"ordinal": ordinal, **known, "severity": value.severity.value, "items": list(known["items"])}
+
+
+def event(entry: LedgerEntry) -> Record:
+    """An event with its place in the ledger."""
+    happened = entry.event
+    return {
+        "sequence": entry.sequence,
+        "name": happened.name,
+        "at": time(happened.at),
+        "analysis_id": happened.analysis_id,
+        "client_session_id": happened.client_session_id,
+        "actor": happened.actor,
+        "data": happened.data,
+    }
+
+
+def attempt(value: "Attempt") -> Record:
+    """One run of an analysis."""
+    return {
+        "number": value.number,
+        "worker": value.worker,
+        "status": value.status.value,
+        "started_at": time(value.started_at),
+        "ended_at": time(value.ended_at),
+        "error": None if value.error is None else error_info(value.error),
+    }
+
+
+def job(value: Job) -> Record:
+    """A job."""
+    known = {name: getattr(value, name) for name in Job.__slots__}
+    moments = {name: time(known[name]) for name in ("run_at", "lease_until", "created_at")}
+    return {**known, **moments, "status": value.status.value}
+
+
+def schedule(value: Schedule) -> Record:
+    """A job that comes again and again."""
+    return {name: getattr(value, name) for name in Schedule.__slots__} | {"next_at": time(value.next_at)}
+
+
+def kind(row: "KindRow") -> Record:
+    """A kind of analysis; without a version it cannot be loaded, and ``where`` says why."""
+    return {"kind": row.kind, "version": row.version, "where": row.where}
+
+
+def stats(value: "Stats", jobs: Mapping[tuple[str, str], int]) -> Record:
+    """What the store holds."""
+    waiting = [
+        {"kind": kind_name, "status": status, "count": number} for (kind_name, status), number in sorted(jobs.items())
+    ]
+    return {**asdict(value), "jobs": waiting}
+
+
+def page(items: Sequence[Record], next_cursor: str | None) -> Record:
+    """A page of a list."""
+    return {"items": list(items), "next_cursor": next_cursor}
+
+
+def outcomes(items: Sequence[Record], errors: Sequence[Record]) -> Record:
+    """What became of several things that were to be changed one by one."""
+    return {"success": not errors, "items": list(items), "errors": list(errors)}

@@ -1,0 +1,57 @@
+"""What happened: the audit trail and the live feed are one list of events."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        name: ``noun.verb`` in the past tense, one of EVENTS.
+        at: when, aware.
+        analysis_id: the analysis concerned, if any.
+        client_session_id: the owner of what changed, who may see the event.
+        actor: who did it (an owner, ``worker:<id>``, ``system``).
+        data: small JSON-able facts.
+    """
+
+    name: str
+    at: datetime
+    analysis_id: str | None = None
+    client_session_id: str | None = None
+    actor: str = "system"
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """An event in the ledger.
+
+    Attributes:
+        sequence: its place in the ledger; increasing, with gaps.
+        event: what happened.
+    """
+
+    sequence: int
+    event: Event
+
+
+EVENTS = {
+    "analysis.submitted": "An analysis was asked for and queued",
+    "analysis.started": "A run began",
+    "analysis.entered_phase": "A run entered its next phase",
+    "analysis.interrupted": "A run was lost with its process and queued again",
+    "analysis.completed": "A result was kept",
+    "analysis.failed": "A run ended with an error",
+    "analysis.cancel_requested": "Somebody asked a run to stop",
+    "analysis.cancelled": "A run was stopped on request",
+    "analysis.timed_out": "A run took longer than it may",
+    "analysis.resumed": "An ended run was queued again, to continue from its last checkpoint",
+    "analysis.reused": "A kept result answered a request for a new analysis",
+    "analysis.deleted": "An analysis was deleted with its result",
+    "job.died": "A job used up its attempts and waits for somebody to look at it",
+    "job.retried": "A dead job was queued again",
+}

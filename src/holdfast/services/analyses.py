@@ -1,0 +1,467 @@
+"""Analyses: asked for, received, cancelled, resumed, deleted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from holdfast.analyzers.registry import Registry
+from holdfast.documents import to_json
+from holdfast.domain import ids
+from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
+from holdfast.domain.checks import check_kind, check_metrics, check_positive, check_priority, check_tags
+from holdfast.domain.context import Context
+from holdfast.domain.errors import (
+    AnalysisNotFound,
+    ContentConflict,
+    IllegalMove,
+    InvalidInput,
+    VersionConflict,
+)
+from holdfast.domain.events import Event
+from holdfast.domain.findings import Finding
+from holdfast.domain.fingerprint import code_hash, fingerprint
+from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.subjects import Subject
+from holdfast.store.analyses import Filter, Stored
+from holdfast.store.payloads import Payload, pack
+from holdfast.store.types import storable
+from holdfast.store.unit_of_work import Store, UnitOfWork
+
+_STORE_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewResult:
+    """A result that was found elsewhere and is to be kept.
+
+    Attributes:
+        kind: the kind of analysis, any lower-case name.
+        result: the result, JSON-able; None for an analysis that failed without one.
+        subject: what was analysed.
+        params: with what parameters, JSON-able.
+        analysis_id: the caller's own id; a new one when None.
+        status: how the analysis ended.
+        error: why it did not complete.
+        summary: one or two sentences.
+        findings: what was found, in order.
+        metrics: figures by name.
+        tags: labels.
+        context: its owner and surroundings.
+        code_hash: SHA-256 of what was analysed; of the subject's revision when None.
+        analyzer_version: the version of what analysed it.
+        ttl_seconds: how long to keep it; None for ever.
+        max_retrievals: how often it may be retrieved; None without limit.
+    """
+
+    kind: str
+    result: Any = None
+    subject: Subject | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    analysis_id: str | None = None
+    status: Status = Status.COMPLETED
+    error: ErrorInfo | None = None
+    summary: str = ""
+    findings: Sequence[Finding] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    context: Context = Context()
+    code_hash: str | None = None
+    analyzer_version: str = ""
+    ttl_seconds: float | None = None
+    max_retrievals: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a request for an analysis led to.
+
+    Attributes:
+        analysis: the analysis.
+        reused: whether it was there before: kept and fresh, or running for the same input.
+    """
+
+    analysis: Analysis
+    reused: bool
+
+
+class AnalysesService:
+    """The use cases that change analyses."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        id_source: IdSource,
+        *,
+        reuse_seconds: float,
+        timeout_seconds: float | None,
+        max_attempts: int,
+    ) -> None:
+        """Work on ``store``.
+
+        Args:
+            store: where analyses are kept.
+            registry: the analyzers.
+            clock: tells the time.
+            id_source: gives randomness.
+            reuse_seconds: how old a result may be to answer a new request for the same input.
+            timeout_seconds: how long an attempt may run unless the request says otherwise.
+            max_attempts: how often a run is begun when its worker or process is lost.
+        """
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._ids = id_source
+        self._reuse = timedelta(seconds=reuse_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._max_attempts = max_attempts
+
+    def submit(  # noqa: PLR0913 each is a choice of its own, all by keyword
+        self,
+        kind: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        context: Context | None = None,
+        tags: Sequence[str] = (),
+        force: bool = False,
+        analysis_id: str | None = None,
+        priority: int = 0,
+        timeout_seconds: float | None = None,
+        ttl_seconds: float | None = None,
+        max_retrievals: int | None = None,
+        refreshed_from: str | None = None,
+    ) -> Submission:
+        """Ask for an analysis; a worker runs it.
+
+        The same owner, kind, subject revision and parameters are answered by the result that is kept, if it is
+        fresh, or by the run that is under way.
+
+        Args:
+            kind: the kind of analysis.
+            target: what to analyse, in the analyzer's terms (a path, a URL).
+            params: the analyzer's parameters.
+            context: owner and surroundings.
+            tags: labels for the new analysis.
+            force: run anew though a fresh result is kept; a run under way still answers.
+            analysis_id: the caller's own id.
+            priority: higher runs first.
+            timeout_seconds: how long an attempt may run, 0 for no limit; what the analyzer or the setting says when
+                None.
+            ttl_seconds: how long to keep it; None for ever.
+            max_retrievals: how often its result may be retrieved.
+            refreshed_from: the analysis that it will take the place of.
+
+        Raises:
+            UnknownKind: there is no such analyzer.
+            InvalidTarget: there is nothing to analyse.
+            InvalidParams: a parameter is wrong.
+            ContentConflict: the id names another analysis.
+        """
+        check_positive("timeout_seconds", timeout_seconds or None)
+        analyzer = self._registry.get(kind)
+        self._registry.import_path(kind)
+        request = analyzer.resolve(target, dict(params or {}))
+        default = request.timeout_seconds or self._timeout_seconds
+        now = self._clock.now()
+        context = context or Context()
+        analysis = Analysis(
+            analysis_id=self._new_id(analysis_id),
+            kind=kind,
+            status=Status.QUEUED,
+            context=context,
+            subject=request.subject,
+            location=request.location,
+            params=dict(request.params),
+            fingerprint=fingerprint(kind, request.subject, request.params),
+            code_hash=code_hash(request.subject.revision) if request.subject.revision else None,
+            analyzer_version=analyzer.version,
+            tags=check_tags(tags),
+            priority=check_priority(priority),
+            timeout_seconds=(default if timeout_seconds is None else timeout_seconds) or None,
+            created_at=now,
+            updated_at=now,
+            ttl_seconds=check_positive("ttl_seconds", ttl_seconds),
+            max_retrievals=check_positive("max_retrievals", max_retrievals),
+            refreshed_from=None if refreshed_from is None else ids.check_id(refreshed_from, "refreshed_from"),
+        )
+        active_key = f"{context.client_session_id}\n{analysis.fingerprint}"
+
+        def work(uow: UnitOfWork) -> Submission:
+            while True:
+                known = None if analysis_id is None else uow.analyses.find(analysis_id)
+                if known is not None:
+                    return _same_request(known.value, analysis)
+                kept = None if force else self._fresh(uow, analysis)
+                kept = kept or self._active(uow, active_key)
+                if kept is not None:
+                    uow.ledger.append([_reused(kept.value, analysis, uow)])
+                    return Submission(analysis=kept.value, reused=True)
+                if uow.add([analysis.submitted(self._max_attempts)], active_key=active_key):
+                    return Submission(analysis=analysis, reused=False)
+                # Another transaction was quicker: it took the id, or began the same run. Look again.
+                if analysis_id is None and uow.analyses.find(analysis.analysis_id) is not None:
+                    raise ContentConflict("The id that was drawn is taken", analysis_id=analysis.analysis_id)
+
+        return self._store.write(work)
+
+    @staticmethod
+    def _active(uow: UnitOfWork, active_key: str) -> Stored | None:
+        """The run of the same input that is under way, unless it will bear no result that anybody may see."""
+        active = uow.analyses.find_active(active_key)
+        if active is None or not (active.value.cancel_requested or active.value.is_expired(uow.now)):
+            return active
+        uow.analyses.deactivate(active.key)
+        return None
+
+    def _fresh(self, uow: UnitOfWork, wanted: Analysis) -> Stored | None:
+        same = Filter(client_session_id=wanted.context.client_session_id, kind=wanted.kind, status=(Status.COMPLETED,))
+        kept = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
+        return kept if kept is not None and kept.value.answers(wanted, uow.now, self._reuse) else None
+
+    def store(self, results: Sequence[NewResult]) -> list[Analysis]:
+        """Keep results that were found elsewhere, all in one transaction.
+
+        Storing the same content under the same id again is harmless.
+
+        Args:
+            results: the results; their ids must differ from each other.
+
+        Returns:
+            The analyses, in the same order.
+
+        Raises:
+            ContentConflict: an id is taken by other content; nothing was stored.
+        """
+        prepared = [self._prepare(result) for result in results]
+        if len({analysis.analysis_id for analysis, _, _ in prepared}) != len(prepared):
+            raise InvalidInput("Two results to be stored have the same analysis_id", field="analysis_id")
+
+        # In one order for all writers: two batches that share ids or contents never wait for each other in a circle.
+        ordered = sorted(prepared, key=lambda one: one[0].analysis_id)
+
+        def work(uow: UnitOfWork) -> dict[str, Analysis]:
+            uow.payloads.put([payload for _, payload, _ in ordered if payload is not None])
+            return {
+                kept.analysis_id: kept
+                for start in range(0, len(ordered), _STORE_AT_ONCE)
+                for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE])
+            }
+
+        kept = self._store.write(work)
+        return [kept[analysis.analysis_id] for analysis, _, _ in prepared]
+
+    def _prepare(self, new: NewResult) -> "_Prepared":
+        check_kind(new.kind)
+        if not new.status.ended:
+            raise InvalidInput("A result is stored when its analysis has ended", field="status")
+        if new.status is Status.COMPLETED and new.result is None:
+            raise InvalidInput("A completed analysis needs a result", field="result")
+        check_metrics(new.metrics)
+        payload = None if new.result is None else pack(to_json(new.result))
+        now = self._clock.now()
+        hashed = new.code_hash
+        if hashed is None and new.subject is not None and new.subject.revision:
+            hashed = code_hash(new.subject.revision)
+        analysis = Analysis(
+            analysis_id=self._new_id(new.analysis_id),
+            kind=new.kind,
+            status=new.status,
+            context=new.context,
+            subject=new.subject,
+            params=dict(new.params),
+            fingerprint=fingerprint(new.kind, new.subject, new.params),
+            code_hash=hashed,
+            analyzer_version=new.analyzer_version,
+            summary=new.summary,
+            tags=check_tags(new.tags),
+            result=None if payload is None else payload.ref,
+            result_is_partial=payload is not None and new.status is not Status.COMPLETED,
+            error=new.error,
+            finding_count=len(new.findings),
+            created_at=now,
+            started_at=now,
+            completed_at=now,
+            updated_at=now,
+            ttl_seconds=check_positive("ttl_seconds", new.ttl_seconds),
+            max_retrievals=check_positive("max_retrievals", new.max_retrievals),
+        )
+        return analysis, payload, new
+
+    def cancel(self, analysis_id: str, *, actor: str | None = None) -> Analysis:
+        """Stop an analysis; one that runs ends as soon as its worker hears of it, within a second.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            IllegalMove: it has ended already.
+        """
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = _find(uow, analysis_id)
+            change = stored.value.cancel_asked(uow.now, actor or stored.value.context.client_session_id)
+            uow.save(stored, change)
+            if change.value.status.ended:
+                uow.jobs.drop_of_analysis(analysis_id)
+            return change.value
+
+        return self._store.write(work)
+
+    def resume(self, analysis_id: str, *, timeout_seconds: float | None = None, actor: str | None = None) -> Analysis:
+        """Queue an analysis that failed, timed out or was cancelled again; it goes on from its last checkpoint.
+
+        Args:
+            analysis_id: the analysis.
+            timeout_seconds: how long the attempt may run; as long as the one before when None; 0 for no limit.
+            actor: who asks; the owner when None.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            IllegalMove: it has not ended, is complete, or was not run by a worker.
+        """
+        check_positive("timeout_seconds", timeout_seconds or None)
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = _find(uow, analysis_id)
+            value = stored.value
+            if not value.location:
+                raise IllegalMove(
+                    "Only an analysis that a worker runs can be resumed; call the function or store the result again",
+                    analysis_id=analysis_id,
+                )
+            change = value.resumed(
+                uow.now, actor or value.context.client_session_id, self._max_attempts, timeout_seconds
+            )
+            uow.save(stored, change)
+            active_key = f"{value.context.client_session_id}\n{value.fingerprint}"
+            if not uow.analyses.activate(stored.key, active_key):
+                raise IllegalMove("The same input is being analysed by another run", analysis_id=analysis_id)
+            return change.value
+
+        return self._store.write(work)
+
+    def delete(self, analysis_id: str, *, actor: str | None = None) -> Analysis:
+        """Delete an analysis with its result, findings and checkpoints; a run under way stops.
+
+        Raises:
+            AnalysisNotFound: there is none.
+        """
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = _find(uow, analysis_id)
+            value = stored.value
+            event = Event(
+                name="analysis.deleted",
+                at=uow.now,
+                analysis_id=analysis_id,
+                client_session_id=value.context.client_session_id,
+                actor=actor or value.context.client_session_id,
+                data={"kind": value.kind, "status": value.status.value},
+            )
+            if not uow.drop(stored, Change(value=value, events=(event,))):
+                raise AnalysisNotFound(analysis_id=analysis_id)
+            return value
+
+        return self._store.write(work)
+
+    def _new_id(self, wanted: str | None) -> str:
+        if wanted is not None:
+            return ids.check_id(wanted)
+        return ids.uuid7(self._clock.now(), self._ids.random(10))
+
+
+_Prepared = tuple[Analysis, Payload | None, NewResult]
+
+
+def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:
+    keys = uow.add([Change(value=analysis, events=(_stored_event(analysis),)) for analysis, _, _ in prepared])
+    kept = []
+    metrics = []
+    for analysis, payload, new in prepared:
+        key = keys.get(analysis.analysis_id)
+        if key is None:
+            if payload is not None:
+                uow.payloads.release(payload.ref.hash)
+            kept.append(_same_content(uow, analysis, new))
+            continue
+        metrics.append((key, new.metrics))
+        if new.findings:
+            uow.findings.add(key, new.findings)
+        kept.append(analysis)
+    uow.findings.add_metrics(metrics)
+    return kept
+
+
+def _stored_event(analysis: Analysis) -> Event:
+    return Event(
+        name=f"analysis.{analysis.status.value}",
+        at=analysis.created_at,
+        analysis_id=analysis.analysis_id,
+        client_session_id=analysis.context.client_session_id,
+        actor=analysis.context.client_session_id,
+        data={"kind": analysis.kind, "findings": analysis.finding_count},
+    )
+
+
+def _same_content(uow: UnitOfWork, analysis: Analysis, new: NewResult) -> Analysis:
+    stored = uow.analyses.find(analysis.analysis_id)
+    if stored is None:
+        raise VersionConflict("It was deleted while the same was stored again", analysis_id=analysis.analysis_id)
+    kept = stored.value
+    metrics = {metric.name: metric.value for metric in uow.findings.metrics_of(stored.key)}
+    findings = [finding for _, finding in uow.findings.of_analysis(stored.key)]
+    there = [*(getattr(kept, name) for name in _CONTENT), findings]
+    wanted = [*(getattr(analysis, name) for name in _CONTENT), list(new.findings)]
+    if metrics != dict(new.metrics) or _as_read(there) != _as_read(wanted):
+        raise ContentConflict(
+            f"The analysis {analysis.analysis_id} is kept already, with other content",
+            analysis_id=analysis.analysis_id,
+        )
+    return kept
+
+
+def _as_read(value: Any) -> Any:
+    """A value as the store gives it back: JSON knows no tuples, and databases not every character."""
+    plain = msgspec.to_builtins(value, str_keys=True)
+
+    def cleaned(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {storable(key): cleaned(inner) for key, inner in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [cleaned(inner) for inner in item]
+        return storable(item) if isinstance(item, str) else item
+
+    return cleaned(plain)
+
+
+_CONTENT = ("kind", "status", "context", "fingerprint", "code_hash", "summary", "tags", "result", "error")
+
+
+def _same_request(kept: Analysis, wanted: Analysis) -> Submission:
+    same = ("kind", "fingerprint", "context")
+    if all(getattr(kept, name) == getattr(wanted, name) for name in same):
+        return Submission(analysis=kept, reused=True)
+    raise ContentConflict(
+        f"The analysis {kept.analysis_id} is there already, for another input", analysis_id=kept.analysis_id
+    )
+
+
+def _reused(kept: Analysis, wanted: Analysis, uow: UnitOfWork) -> Event:
+    return Event(
+        name="analysis.reused",
+        at=uow.now,
+        analysis_id=kept.analysis_id,
+        client_session_id=kept.context.client_session_id,
+        actor=wanted.context.client_session_id,
+        data={"status": kept.status.value},
+    )
+
+
+def _find(uow: UnitOfWork, analysis_id: str) -> Stored:
+    stored = uow.analyses.find(ids.check_id(analysis_id), lock=True)
+    if stored is None:
+        raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
+    return stored

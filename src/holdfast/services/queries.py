@@ -1,0 +1,198 @@
+"""Looking: nothing here writes or counts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from holdfast.domain import ids
+from holdfast.domain.analysis import Analysis, Status
+from holdfast.domain.checks import check_limit
+from holdfast.domain.errors import AnalysisNotFound, ResultNotFound
+from holdfast.domain.events import LedgerEntry
+from holdfast.domain.findings import Finding, Metric, Severity
+from holdfast.domain.progress import Progress
+from holdfast.store.analyses import Filter, Place, Stored
+from holdfast.store.payloads import unpack
+from holdfast.store.runs import Attempt
+from holdfast.store.unit_of_work import Store, UnitOfWork
+
+T = TypeVar("T")
+
+_LARGEST_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of a list.
+
+    Attributes:
+        items: its analyses.
+        next: where the next page begins; None when this is the last one.
+    """
+
+    items: list[Analysis]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What the store holds; every figure is kept up to date by the writers.
+
+    Attributes:
+        total_results: analyses.
+        total_sessions: owners.
+        storage_size_bytes: the results as they are kept, before equal ones are kept once.
+        status_counts: analyses by status.
+    """
+
+    total_results: int
+    total_sessions: int
+    storage_size_bytes: int
+    status_counts: dict[str, int]
+
+
+class QueriesService:
+    """The use cases that only look."""
+
+    def __init__(self, store: Store) -> None:
+        """Look into ``store``."""
+        self._store = store
+
+    def get(self, analysis_id: str) -> Analysis:
+        """An analysis.
+
+        Raises:
+            AnalysisNotFound: there is none, or it has expired.
+        """
+        return self._look(analysis_id, lambda _, stored: stored.value)
+
+    def ids_from(self, beginning: str, *, limit: int = 10) -> list[str]:
+        """The ids of analyses that begin so, in order.
+
+        Args:
+            beginning: of an id, at least one character.
+            limit: how many at most.
+        """
+        ids.check_id(beginning)
+        return self._store.read(lambda uow: uow.analyses.ids_from(beginning, limit))
+
+    def find(self, where: Filter, *, limit: int = 100, after: Place | None = None, ascending: bool = False) -> Page:
+        """A page of a list, newest first unless ``ascending``; expired ones are left out.
+
+        Args:
+            where: what the list holds.
+            limit: rows at most, up to 1,000.
+            after: ``next`` of the page before.
+            ascending: oldest first.
+        """
+        check_limit(limit, _LARGEST_PAGE)
+
+        def look(uow: UnitOfWork) -> Page:
+            rows = uow.analyses.page(where, limit=limit + 1, after=after, ascending=ascending)
+            more, rows = len(rows) > limit, rows[:limit]
+            place = Place(created_at=rows[-1].value.created_at, key=rows[-1].key) if more else None
+            return Page(items=[row.value for row in rows if not row.value.is_expired(uow.now)], next=place)
+
+        return self._store.read(look)
+
+    def latest(self, where: Filter) -> Analysis | None:
+        """The newest completed analysis that fits; the result before stays the latest while a new one runs."""
+        completed = Filter(
+            **{name: getattr(where, name) for name in Filter.__slots__ if name != "status"},
+            status=(Status.COMPLETED,),
+        )
+        page = self.find(completed, limit=1)
+        # Beyond those that have expired; by larger pages, as there may be many.
+        while not page.items and page.next is not None:
+            page = self.find(completed, limit=100, after=page.next)
+        return next(iter(page.items), None)
+
+    def result(self, analysis_id: str) -> bytes:
+        """The result's JSON.
+
+        Raises:
+            AnalysisNotFound: there is no such analysis.
+            ResultNotFound: it has no result.
+            PayloadCorrupt: what is kept is damaged.
+        """
+
+        def look(uow: UnitOfWork, stored: Stored) -> tuple[str, bytes]:
+            if stored.value.result is None:
+                raise ResultNotFound(
+                    f"The analysis is {stored.value.status} and has no result", analysis_id=analysis_id
+                )
+            return stored.value.result.hash, uow.payloads.read(stored.value.result.hash)
+
+        return unpack(*self._look(analysis_id, look))
+
+    def findings(
+        self,
+        analysis_id: str,
+        *,
+        severities: Sequence[Severity] = (),
+        after: int = -1,
+        limit: int | None = None,
+    ) -> list[tuple[int, Finding]]:
+        """The findings of an analysis in order, each with its ordinal.
+
+        Args:
+            analysis_id: the analysis.
+            severities: only these; all when empty.
+            after: the ordinal where the page before ended.
+            limit: how many at most; all when None.
+        """
+        if limit is not None:
+            check_limit(limit)
+        return self._look(
+            analysis_id,
+            lambda uow, stored: uow.findings.of_analysis(stored.key, severities=severities, after=after, limit=limit),
+        )
+
+    def metrics(self, analysis_id: str) -> list[Metric]:
+        """The metrics of an analysis by name."""
+        return self._look(analysis_id, lambda uow, stored: uow.findings.metrics_of(stored.key))
+
+    def progress(self, analysis_id: str) -> tuple[Analysis, Progress | None]:
+        """An analysis and how far its run has come; None before it begins."""
+        return self._look(
+            analysis_id, lambda uow, stored: (stored.value, uow.runs.progress([stored.key]).get(stored.key))
+        )
+
+    def attempts(self, analysis_id: str) -> list[Attempt]:
+        """The attempts of an analysis, first one first."""
+        return self._look(analysis_id, lambda uow, stored: uow.runs.attempts(stored.key))
+
+    def events(self, analysis_id: str, *, after: int = 0, limit: int = 100) -> list[LedgerEntry]:
+        """What happened to an analysis, oldest first; also to one that is deleted.
+
+        Args:
+            analysis_id: the analysis.
+            after: the sequence where the page before ended.
+            limit: how many at most.
+        """
+        ids.check_id(analysis_id)
+        check_limit(limit)
+        return self._store.read(lambda uow: uow.ledger.of_analysis(analysis_id, after=after, limit=limit))
+
+    def stats(self) -> Stats:
+        """What the store holds."""
+        counters = self._store.read(lambda uow: uow.counters.read())
+        return Stats(
+            total_results=counters.get("analyses", 0),
+            total_sessions=counters.get("owners", 0),
+            storage_size_bytes=counters.get("result_bytes", 0),
+            status_counts={
+                status.value: count for status in Status if (count := counters.get(f"analyses.{status.value}", 0))
+            },
+        )
+
+    def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T]) -> T:
+        ids.check_id(analysis_id)
+
+        def work(uow: UnitOfWork) -> T:
+            stored = uow.analyses.find(analysis_id)
+            if stored is None or stored.value.is_expired(uow.now):
+                raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
+            return look(uow, stored)
+
+        return self._store.read(work)

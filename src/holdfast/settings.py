@@ -1,0 +1,53 @@
+"""Every setting, typed: given in code, or by environment variables that begin with HOLDFAST_."""
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_url() -> str:
+    return f"sqlite:///{user_data_path('holdfast') / 'holdfast.db'}"
+
+
+class Settings(BaseSettings):
+    """The settings; a value given in code goes before the environment's."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True)
+
+    database_url: str = Field(default_factory=_default_url, repr=False)
+    """Where things are kept; a file in the user's data folder by default."""
+
+    reuse_hours: float = Field(default=24.0, ge=0, le=1_000_000)
+    """How old a result may be to answer a new request for the same input."""
+
+    analysis_timeout_seconds: float = Field(default=300.0, ge=0, le=2**31 - 1)
+    """How long an attempt of a run may take, unless the request or the analyzer says otherwise; 0 for no limit."""
+
+    run_attempts: int = Field(default=3, ge=1, le=100)
+    """How often a run is begun when its worker or process is lost."""
+
+    lease_seconds: float = Field(default=30.0, ge=1, le=86_400)
+    """How long a worker may be silent before its jobs go to others."""
+
+    concurrency: int = Field(default=1, ge=1, le=64)
+    """How many analyses a worker runs at once; each spreads over ``processes``."""
+
+    processes: int | None = Field(default=None, ge=1, le=1024)
+    """Over how many processes a run spreads its parts; the number of cores when unset."""
+
+    dask_address: str | None = None
+    """The scheduler of a Dask cluster to spread parts over instead."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """What is logged by the command line and the worker."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How it is logged."""
+
+    def database_path(self) -> Path | None:
+        """The database's file; None for a server."""
+        prefix = "sqlite:///"
+        return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None

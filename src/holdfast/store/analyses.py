@@ -1,0 +1,371 @@
+"""The analyses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from holdfast.domain.analysis import Analysis, ErrorInfo, PayloadRef, Status
+from holdfast.domain.context import Context
+from holdfast.domain.errors import InvalidInput, VersionConflict
+from holdfast.domain.subjects import Subject
+from holdfast.store import tables
+from holdfast.store.engine import Engine
+from holdfast.store.prepared import Prepared
+from holdfast.store.types import FreeText, Timestamp
+
+_t = tables.analyses.c
+_s = tables.subjects.c
+_g = tables.tags.c
+
+_columns = (*tables.analyses.c, _s.kind.label("subject_kind"), _s.key, _s.title, _s.attributes)
+_rows = sa.select(*_columns).select_from(tables.analyses.outerjoin(tables.subjects, _s.id == _t.subject))
+_ONE = _rows.where(_t.analysis_id == sa.bindparam("wanted"))
+_UPDATE = sa.update(tables.analyses).where(_t.id == sa.bindparam("row_id"), _t.version == sa.bindparam("row_version"))
+_FIND = Prepared(lambda _: _ONE)
+_KEY = Prepared(lambda _: sa.select(_t.id).where(_t.analysis_id == sa.bindparam("wanted")))
+_INSERT = Prepared(lambda insert: insert(tables.analyses).on_conflict_do_nothing().returning(_t.id, _t.analysis_id))
+_LABEL = Prepared(lambda insert: insert(tables.tags))
+_IS_OWNER = Prepared(
+    lambda _: sa.select(sa.literal(1).label("known")).where(
+        tables.owners.c.client_session_id == sa.bindparam("owner", type_=FreeText)
+    )
+)
+_GREET = Prepared(lambda insert: insert(tables.owners).on_conflict_do_nothing())
+# Columns of the same name and type on both sides.
+_SAME = (
+    "analysis_id",
+    "kind",
+    "location",
+    "params",
+    "fingerprint",
+    "code_hash",
+    "analyzer_version",
+    "summary",
+    "result_is_partial",
+    "finding_count",
+    "priority",
+    "timeout_seconds",
+    "attempt",
+    "cancel_requested",
+    "version",
+    "refreshed_from",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "updated_at",
+    "ttl_seconds",
+    "expires_at",
+    "retrieval_count",
+    "max_retrievals",
+)
+_CONTEXT = tuple(field.name for field in fields(Context))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An analysis as it stands in the store.
+
+    Attributes:
+        key: its internal key, which refers to it from other tables.
+        value: the analysis.
+    """
+
+    key: int
+    value: Analysis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which analyses a list holds; a field that is None does not filter.
+
+    Attributes:
+        client_session_id: the owner.
+        kind: the kind of analysis.
+        status: one of these.
+        subject: the subject's kind and key.
+        tags: has each of them.
+        thread_id: the thread.
+        session_id: the session.
+        process_instance_id: the workflow's execution.
+        created_after: asked for at that moment or later.
+        created_before: asked for before that moment.
+    """
+
+    client_session_id: str | None = None
+    kind: str | None = None
+    status: tuple[Status, ...] = ()
+    subject: tuple[str, str] | None = None
+    tags: tuple[str, ...] = ()
+    thread_id: str | None = None
+    session_id: str | None = None
+    process_instance_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("created_after", "created_before"):
+            moment = getattr(self, name)
+            if moment is not None and moment.utcoffset() is None:
+                raise InvalidInput(f"{name} needs a time zone", field=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a page of a list ends.
+
+    Attributes:
+        created_at: of its last row.
+        key: of its last row.
+    """
+
+    created_at: datetime
+    key: int
+
+
+class Analyses:
+    """The analyses of one transaction."""
+
+    def __init__(self, connection: sa.Connection, engine: Engine) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+        self._engine = engine
+
+    def insert(self, analyses: Sequence[tuple[Analysis, int | None]], active_key: str | None = None) -> dict[str, int]:
+        """Keep new analyses.
+
+        Args:
+            analyses: each with its subject's internal key.
+            active_key: while a row has it, no other row may.
+
+        Returns:
+            The internal key by analysis_id; one whose id or active key is taken is missing.
+        """
+        rows = [_values(analysis) | {"subject": subject, "active_key": active_key} for analysis, subject in analyses]
+        keys = {row["analysis_id"]: row["id"] for row in _INSERT.fetch_many(self._connection, rows)}
+        labels = [
+            {
+                "tag": tag,
+                "created_at": analysis.created_at,
+                "analysis": keys[analysis.analysis_id],
+                "client_session_id": analysis.context.client_session_id,
+            }
+            for analysis, _ in analyses
+            if analysis.analysis_id in keys
+            for tag in analysis.tags
+        ]
+        _LABEL.run_many(self._connection, labels)
+        return keys
+
+    def update(self, key: int, before: Analysis, after: Analysis) -> None:
+        """Write a changed analysis.
+
+        Raises:
+            VersionConflict: somebody else changed it since ``before`` was read.
+        """
+        values = {name: value for name, value in _values(after).items() if name not in _NEVER_CHANGES}
+        if after.status.ended:
+            values["active_key"] = None
+        update = _UPDATE.values(values)
+        done = self._connection.execute(update, {"row_id": key, "row_version": before.version})
+        if done.rowcount != 1:
+            raise VersionConflict(analysis_id=before.analysis_id, version=before.version)
+
+    def activate(self, key: int, active_key: str) -> bool:
+        """Give a row its active key; False when another row has it."""
+        taken = sa.select(_t.id).where(_t.active_key == active_key, _t.id != key)
+        update = sa.update(tables.analyses).where(_t.id == key, ~taken.exists()).values(active_key=active_key)
+        try:
+            # In a part of its own: on PostgreSQL another transaction may take the key at the same moment.
+            with self._connection.begin_nested():
+                return self._connection.execute(update).rowcount == 1
+        except sa.exc.IntegrityError:
+            return False
+
+    def deactivate(self, key: int) -> None:
+        """Take a row's active key away, so that the same input may be analysed beside it."""
+        self._connection.execute(sa.update(tables.analyses).where(_t.id == key).values(active_key=None))
+
+    def find(self, analysis_id: str, *, lock: bool = False) -> Stored | None:
+        """An analysis by its id; with ``lock`` nobody else changes it until the transaction ends."""
+        wanted = {"wanted": analysis_id}
+        if not lock:
+            rows = _FIND.fetch(self._connection, wanted)
+            return _stored(rows[0]) if rows else None
+        row = self._connection.execute(self._engine.locked(_ONE), wanted).one_or_none()
+        return None if row is None else _stored(dict(row._mapping))
+
+    def key_of(self, analysis_id: str) -> int | None:
+        """The internal key of an analysis, or None."""
+        key: int | None = _KEY.scalar(self._connection, {"wanted": analysis_id})
+        return key
+
+    def ids_from(self, beginning: str, limit: int) -> list[str]:
+        """The ids that begin so, in order; ``limit`` at most."""
+        # Ids hold no "~", and nothing they may hold sorts after it.
+        begins = (_t.analysis_id >= beginning, _t.analysis_id < beginning + "~")
+        select = sa.select(_t.analysis_id).where(*begins).order_by(_t.analysis_id).limit(limit)
+        return list(self._connection.execute(select).scalars())
+
+    def find_many(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
+        """Analyses by their ids."""
+        select = _rows.where(_t.analysis_id.in_(analysis_ids))
+        return {row.analysis_id: _stored(dict(row._mapping)) for row in self._connection.execute(select)}
+
+    def find_active(self, active_key: str) -> Stored | None:
+        """The analysis that has an active key."""
+        row = self._connection.execute(_rows.where(_t.active_key == active_key)).one_or_none()
+        return None if row is None else _stored(dict(row._mapping))
+
+    def latest(self, where: Filter, *, fingerprint: str | None = None) -> Stored | None:
+        """The newest analysis that fits."""
+        if fingerprint is None:
+            return next(iter(self.page(where, limit=1)), None)
+        select = (
+            _rows.where(_t.fingerprint == fingerprint, *_conditions(where))
+            .order_by(_t.created_at.desc(), _t.id.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(select).one_or_none()
+        return None if row is None else _stored(dict(row._mapping))
+
+    def page(self, where: Filter, *, limit: int, after: Place | None = None, ascending: bool = False) -> list[Stored]:
+        """One page of a list by time of creation.
+
+        Args:
+            where: what the list holds.
+            limit: rows at most.
+            after: where the page before ended.
+            ascending: oldest first.
+        """
+        # One walk along an index per status, merged: with IN, the database would sort all that match.
+        alternatives = [replace(where, status=(status,)) for status in dict.fromkeys(where.status)] or [where]
+        found = [
+            _stored(dict(row._mapping))
+            for alternative in alternatives
+            for row in self._connection.execute(_page(alternative, limit, after, ascending=ascending))
+        ]
+        if len(alternatives) > 1:
+            found.sort(key=lambda stored: (stored.value.created_at, stored.key), reverse=not ascending)
+        return found[:limit]
+
+    def stop_asked(self, analysis_id: str) -> bool:
+        """Whether a running analysis should stop: on request, or because it was deleted."""
+        select = sa.select(_t.cancel_requested).where(_t.analysis_id == analysis_id)
+        asked = self._connection.execute(select).scalar_one_or_none()
+        return asked is None or asked
+
+    def delete(self, key: int) -> bool:
+        """Drop an analysis with its findings, metrics, tags, attempts and progress; False when it is gone."""
+        return self._connection.execute(sa.delete(tables.analyses).where(_t.id == key)).rowcount == 1
+
+    def greet_owner(self, client_session_id: str, now: datetime) -> bool:
+        """Note an owner; True when it was not known before."""
+        if _IS_OWNER.scalar(self._connection, {"owner": client_session_id}):
+            return False
+        row = {"client_session_id": client_session_id, "created_at": now}
+        return _GREET.run(self._connection, row) == 1
+
+
+_NEVER_CHANGES = {
+    "analysis_id",
+    "kind",
+    "fingerprint",
+    "code_hash",
+    "params",
+    "location",
+    "created_at",
+    "revision",
+    "tags",
+    "refreshed_from",
+    *_CONTEXT,
+}
+
+
+def _values(analysis: Analysis) -> dict[str, Any]:
+    values = {name: getattr(analysis, name) for name in _SAME}
+    values.update((name, getattr(analysis.context, name)) for name in _CONTEXT)
+    result = analysis.result
+    return values | {
+        "status": analysis.status.value,
+        "revision": "" if analysis.subject is None else analysis.subject.revision,
+        "tags": analysis.tags,
+        "result_hash": None if result is None else result.hash,
+        "result_size": None if result is None else result.size,
+        "result_stored_size": None if result is None else result.stored_size,
+        "error": None if analysis.error is None else asdict(analysis.error),
+    }
+
+
+def _stored(values: Mapping[str, Any]) -> Stored:
+    known = {name: values[name] for name in _SAME if name != "expires_at"}
+    subject = None
+    if values["subject"] is not None:
+        subject = Subject(
+            kind=values["subject_kind"],
+            key=values["key"],
+            revision=values["revision"],
+            title=values["title"],
+            attributes=values["attributes"],
+        )
+    result = None
+    if values["result_hash"] is not None:
+        result = PayloadRef(
+            hash=values["result_hash"],
+            size=values["result_size"],
+            stored_size=values["result_stored_size"],
+        )
+    value = Analysis(
+        **known,
+        status=Status(values["status"]),
+        context=Context(**{name: values[name] for name in _CONTEXT}),
+        subject=subject,
+        tags=tuple(values["tags"]),
+        result=result,
+        error=None if values["error"] is None else msgspec.convert(values["error"], ErrorInfo),
+    )
+    return Stored(key=values["id"], value=value)
+
+
+def _page(where: Filter, limit: int, after: Place | None, *, ascending: bool) -> sa.Select[Any]:
+    select = _rows.where(*_conditions(where))
+    created_at, key = _t.created_at, _t.id
+    if where.tags:
+        # The first tag leads the walk, so that a rare tag costs as little as a common one.
+        created_at, key = _g.created_at, _g.analysis
+        select = select.join(tables.tags, _g.analysis == _t.id).where(_g.tag == where.tags[0])
+        if where.client_session_id is not None:
+            select = select.where(_g.client_session_id == where.client_session_id)
+    if after is not None:
+        end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
+        place = sa.tuple_(created_at, key)
+        select = select.where(place > end if ascending else place < end)
+    if where.created_after is not None:
+        select = select.where(created_at >= where.created_after)
+    if where.created_before is not None:
+        select = select.where(created_at < where.created_before)
+    order = (created_at, key) if ascending else (created_at.desc(), key.desc())
+    return select.order_by(*order).limit(limit)
+
+
+def _conditions(where: Filter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [
+        getattr(_t, name) == getattr(where, name)
+        for name in ("client_session_id", "kind", "thread_id", "session_id", "process_instance_id")
+        if getattr(where, name) is not None
+    ]
+    if where.status:
+        conditions.append(_t.status == where.status[0].value)
+    if where.subject is not None:
+        kind, key = where.subject
+        subject = sa.select(_s.id).where(_s.kind == kind, _s.key == key).scalar_subquery()
+        conditions.append(_t.subject == subject)
+    other = tables.tags.alias("other").c
+    conditions.extend(
+        sa.exists().where(other.tag == tag, other.created_at == _t.created_at, other.analysis == _t.id)
+        for tag in where.tags[1:]
+    )
+    return conditions

@@ -1,0 +1,304 @@
+"""One database, two dialects: how to connect, read, and write durably.
+
+With ``fulltext`` this is the only place that knows which dialect it talks to.
+"""
+
+import contextlib
+import functools
+import os
+import select
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+
+from holdfast.domain.errors import (
+    HoldfastError,
+    InvalidDatabaseUrl,
+    InvalidInput,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from holdfast.domain.jobs import backoff
+from holdfast.store.bell import Bell, PostgresBell, SqliteBell
+from holdfast.store.group_commit import GroupCommit
+from holdfast.store.prepared import Prepared
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 30.0
+_CONNECT_SECONDS = 10
+_PAGE_CACHE_KIB = 16_384
+_COUNTER_SHARDS = 16
+_TRANSACTION = Prepared(
+    lambda _: sa.select(sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger).label("number"))
+)
+# Deadlocks and serialization failures: the whole transaction may simply run again.
+_REPEATABLE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_REPEATS = 8
+
+
+class Engine:
+    """A connected database.
+
+    Attributes:
+        dialect: ``sqlite`` or ``postgresql``.
+        bell: tells when something was committed.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to ``url``.
+
+        Args:
+            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://user:password@host/name``.
+
+        Raises:
+            InvalidDatabaseUrl: it is neither.
+        """
+        self.url = _parse(url)
+        self.dialect = self.url.get_backend_name()
+        self.bell: Bell
+        if self.dialect == "sqlite":
+            path = Path(self.url.database or "").absolute()
+            self._readers = _sqlite_engine(path, begin="BEGIN")
+            self._group = GroupCommit(_sqlite_engine(path, begin="BEGIN IMMEDIATE"), path)
+            self.bell = SqliteBell(path)
+        else:
+            self._writers = _postgresql_engine(self.url)
+            # By default PostgreSQL shows each statement another state, and a list is read by several.
+            self._readers = self._writers.execution_options(isolation_level="REPEATABLE READ")
+            self.bell = PostgresBell(self.url)
+        self._process = os.getpid()
+        self._inside = threading.local()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection that sees one consistent state; nothing written on it is kept."""
+        self._check_usable()
+        with translated(), self._readers.connect() as connection:
+            yield connection
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` in a transaction, and return its result once that is committed to disk.
+
+        Args:
+            work: the statements. It may run more than once, and on SQLite in another thread, so it changes
+                nothing but the database and the values it returns.
+
+        Raises:
+            StoreError: nothing was written; for StoreUnavailable during the commit itself this is unknown.
+        """
+        self._check_usable()
+        if getattr(self._inside, "write", False):
+            # It would wait for itself on SQLite, and be another transaction on PostgreSQL.
+            raise StoreError("A write inside a write: use the unit of work that is there")
+
+        @functools.wraps(work)
+        def guarded(connection: sa.Connection) -> T:
+            self._inside.write = True
+            try:
+                return work(connection)
+            finally:
+                self._inside.write = False
+
+        with translated():
+            result = self._group.run(guarded) if self.dialect == "sqlite" else self._write_pooled(guarded)
+        self.bell.ring()
+        return result
+
+    def _write_pooled(self, work: Callable[[sa.Connection], T]) -> T:
+        for attempt in range(1, _REPEATS + 1):
+            try:
+                with self._writers.begin() as connection:
+                    return work(connection)
+            except (sa.exc.OperationalError, *_REPEATABLE) as error:
+                cause = error.orig if isinstance(error, sa.exc.OperationalError) else error
+                if not isinstance(cause, _REPEATABLE) or attempt == _REPEATS:
+                    raise
+                time.sleep(backoff(attempt, os.urandom(1)[0] / 256, base=0.01, cap=0.5).total_seconds())
+        raise AssertionError("unreachable")
+
+    def skip_locked(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Let concurrent claimers pass each other's rows; SQLite has one writer and needs nothing."""
+        return select if self.dialect == "sqlite" else select.with_for_update(skip_locked=True)
+
+    def locked(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Hold the rows read until the transaction ends; on SQLite every write transaction holds everything."""
+        return select if self.dialect == "sqlite" else select.with_for_update(of=select.columns_clause_froms[0])
+
+    def shard(self) -> int:
+        """Which shard of the counters this writer adds to."""
+        return 0 if self.dialect == "sqlite" else os.urandom(1)[0] % _COUNTER_SHARDS
+
+    def transaction_number(self, connection: sa.Connection) -> int:
+        """The running transaction, as the ledger keeps it; 0 on SQLite, where the ledger is in commit order."""
+        if self.dialect == "sqlite":
+            return 0
+        return int(_TRANSACTION.scalar(connection, {}))
+
+    def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` while no other process does the same here: for migrations."""
+
+        def locked(connection: sa.Connection) -> T:
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x486F6C64)))
+            return work(connection)
+
+        return self.write(locked)
+
+    def check(self) -> list[str]:
+        """What the database itself finds wrong with its files; empty when all is well."""
+        if self.dialect == "postgresql":
+            return []
+        with self.read() as connection:
+            rows = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        return [str(row) for row in rows if row != "ok"] + [f"foreign key: {tuple(row)}" for row in broken]
+
+    def close(self) -> None:
+        """Release every connection; nothing can be read or written any more."""
+        self._closed = True
+        self.bell.close()
+        if self.dialect == "sqlite":
+            self._group.close()
+        self._readers.dispose()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise StoreError("The store is closed")
+        # A forked child must not share sockets and file locks with its parent.
+        if os.getpid() != self._process:
+            raise StoreError("A store cannot be used across fork; open it again in the new process")
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise InvalidDatabaseUrl(f"{url.rpartition('@')[2]!r} is not a database URL") from error
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        # The driver's own patience with a server that does not answer is that of TCP, minutes.
+        patience = {"connect_timeout": str(_CONNECT_SECONDS), **parsed.query}
+        return parsed.set(drivername="postgresql+psycopg", query=patience)
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise InvalidDatabaseUrl(f"Holdfast keeps nothing in {parsed.drivername!r} databases")
+    if not parsed.database or parsed.database == ":memory:":
+        raise InvalidDatabaseUrl("A result is kept in a file: the URL names none")
+    return parsed.set(drivername="sqlite+pysqlite", query={})
+
+
+def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
+    def connect() -> sqlite3.Connection:
+        try:
+            return opened()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or _is_writable(path):
+                raise
+            raise StoreReadOnly(f"The database {path} cannot be written ({error})") from error
+
+    def opened() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = -{_PAGE_CACHE_KIB}",
+            "temp_store = MEMORY",
+            "journal_size_limit = 67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    engine = sa.create_engine(
+        "sqlite+pysqlite://", creator=connect, poolclass=sa.QueuePool, pool_size=16, max_overflow=48
+    )
+    # The driver's own transaction control begins late and locks later: the statements are ours.
+    sa.event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
+    return engine
+
+
+def _is_writable(path: Path) -> bool:
+    """Whether the file and its folder, where SQLite makes its log, may be written; so too when there are none."""
+    return all(os.access(place, os.W_OK) for place in (path, path.parent) if place.exists())
+
+
+def _postgresql_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=16, max_overflow=32, pool_timeout=30)
+
+    @sa.event.listens_for(engine, "checkout")
+    def drop_dead(connection: psycopg.Connection[Any], *_: Any) -> None:
+        # A server that restarts says so on every idle connection. To look costs microseconds, to ask a round trip.
+        idle = select.poll()
+        idle.register(connection.fileno(), select.POLLIN)
+        try:
+            while idle.poll(0):
+                connection.pgconn.consume_input()
+        except psycopg.OperationalError as error:
+            raise sa.exc.InvalidatePoolError from error
+
+    return engine
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn the drivers' errors into the error tree."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise _translate(error.orig or error) from error
+    except sa.exc.StatementError as error:
+        # A value that its column refuses.
+        if isinstance(error.orig, HoldfastError):
+            raise error.orig from error
+        raise InvalidInput(f"A value cannot be kept: {error.orig}") from error
+    except sa.exc.TimeoutError as error:
+        raise StoreUnavailable("Every connection to the database is busy") from error
+    except (sqlite3.Error, psycopg.Error) as error:
+        raise _translate(error) from error
+    except (OverflowError, UnicodeError) as error:
+        raise InvalidInput(f"A value cannot be kept or looked for: {error}") from error
+
+
+def _translate(error: BaseException) -> HoldfastError:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, sqlite3.Error):
+        # Extended codes keep the primary one in the low byte: sqlite.org/rescode.html
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        known: dict[int, type[StoreError]] = {
+            sqlite3.SQLITE_FULL: StoreFull,
+            sqlite3.SQLITE_READONLY: StoreReadOnly,
+            sqlite3.SQLITE_PERM: StoreReadOnly,
+            sqlite3.SQLITE_CORRUPT: StoreCorrupt,
+            sqlite3.SQLITE_NOTADB: StoreCorrupt,
+            sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+            sqlite3.SQLITE_BUSY: StoreUnavailable,
+            sqlite3.SQLITE_LOCKED: StoreUnavailable,
+            sqlite3.SQLITE_IOERR: StoreUnavailable,
+        }
+        kind = known.get(primary, StoreError)
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+            kind = StoreFull
+    elif isinstance(error, psycopg.errors.ProgramLimitExceeded):
+        return InvalidInput(f"A value is too long to be found again ({text})")
+    elif isinstance(error, psycopg.errors.DiskFull):
+        kind = StoreFull
+    elif isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)):
+        kind = StoreReadOnly
+    elif isinstance(error, (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)):
+        kind = StoreCorrupt
+    elif isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        kind = StoreUnavailable
+    else:
+        kind = StoreError
+    return kind(f"{(kind.__doc__ or '').strip()} ({text})")

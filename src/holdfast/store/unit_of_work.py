@@ -1,0 +1,174 @@
+"""One transaction: every noun's store on one connection, and the way a change is written whole."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from holdfast.domain.analysis import Analysis, Change
+from holdfast.domain.findings import Finding
+from holdfast.domain.ports import Clock
+from holdfast.store.analyses import Analyses, Stored
+from holdfast.store.counters import Counters
+from holdfast.store.engine import Engine
+from holdfast.store.findings import Findings
+from holdfast.store.jobs import Jobs
+from holdfast.store.ledger import Ledger
+from holdfast.store.payloads import Payload, Payloads
+from holdfast.store.runs import Runs
+from holdfast.store.subjects import Subjects
+
+T = TypeVar("T")
+
+
+class UnitOfWork:
+    """One transaction.
+
+    Attributes:
+        now: the moment that everything in it happens at.
+        analyses: the analyses.
+        payloads: their results.
+        findings: their findings and metrics.
+        subjects: what they are about.
+        runs: attempts, progress and checkpoints.
+        jobs: leased work.
+        ledger: what happened.
+        counters: figures.
+    """
+
+    def __init__(self, connection: sa.Connection, engine: Engine, now: datetime) -> None:
+        """Work on ``connection``."""
+        self.now = now
+        self.analyses = Analyses(connection, engine)
+        self.payloads = Payloads(connection)
+        self.findings = Findings(connection)
+        self.subjects = Subjects(connection)
+        self.runs = Runs(connection, engine)
+        self.jobs = Jobs(connection, engine)
+        self.ledger = Ledger(connection, engine)
+        self.counters = Counters(connection, engine)
+
+    def add(self, changes: Sequence[Change], *, active_key: str | None = None) -> dict[str, int]:
+        """Keep new analyses with their events and jobs.
+
+        Args:
+            changes: what each of them brings; payloads are put apart, before.
+            active_key: see ``Analyses.insert``.
+
+        Returns:
+            The internal key by analysis_id; one whose id or active key is taken is missing, and nothing of it
+            is written.
+        """
+        subjects = {(subject.kind, subject.key): subject for change in changes if (subject := change.value.subject)}
+        keys = {place: self.subjects.ensure(subject, self.now) for place, subject in sorted(subjects.items())}
+        rows = [
+            (
+                change.value,
+                None if (subject := change.value.subject) is None else keys[subject.kind, subject.key],
+            )
+            for change in changes
+        ]
+        inserted = self.analyses.insert(rows, active_key)
+        added = [change for change in changes if change.value.analysis_id in inserted]
+        self.ledger.append([event for change in added for event in change.events])
+        self.jobs.enqueue([job for change in added for job in change.jobs], self.now)
+        for owner in sorted({change.value.context.client_session_id for change in added}):
+            if self.analyses.greet_owner(owner, self.now):
+                self.counters.add("owners")
+        for change in added:
+            self._count(change.value, 1)
+        return inserted
+
+    def save(
+        self,
+        stored: Stored,
+        change: Change,
+        *,
+        payload: Payload | None = None,
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
+        """Write a changed analysis with its events and jobs.
+
+        Args:
+            stored: the analysis as it was read in this transaction.
+            change: what becomes of it.
+            payload: its new result, if it has one.
+            findings: its findings, in place of those before.
+        """
+        before, after = stored.value, change.value
+        if payload is not None:
+            self.payloads.put([payload])
+        if after is not before:
+            self.analyses.update(stored.key, before, after)
+            self._count(before, -1)
+            self._count(after, 1)
+        if payload is not None and before.result is not None:
+            self.payloads.release(before.result.hash)
+        if findings is not None:
+            self.findings.clear(stored.key)
+            self.findings.add(stored.key, findings)
+        self.ledger.append(change.events)
+        self.jobs.enqueue(change.jobs, self.now)
+
+    def drop(self, stored: Stored, change: Change) -> bool:
+        """Delete an analysis with everything that is kept of it, and note that in the ledger.
+
+        Returns:
+            False when another transaction has deleted it already.
+        """
+        value = stored.value
+        if not self.analyses.delete(stored.key):
+            return False
+        if value.result is not None:
+            self.payloads.release(value.result.hash)
+        self.runs.drop_checkpoints(run_scope(value.analysis_id))
+        self.jobs.drop_of_analysis(value.analysis_id)
+        self._count(value, -1)
+        self.ledger.append(change.events)
+        return True
+
+    def flush(self) -> None:
+        """Write what was held back until the end of the transaction."""
+        self.ledger.flush()
+        self.counters.flush()
+
+    def _count(self, value: Analysis, sign: int) -> None:
+        self.counters.add("analyses", sign)
+        self.counters.add(f"analyses.{value.status.value}", sign)
+        if value.result is not None:
+            self.counters.add("result_bytes", sign * value.result.stored_size)
+
+
+def run_scope(analysis_id: str) -> str:
+    """The checkpoint scope that ends with an analysis."""
+    return f"analysis:{analysis_id}"
+
+
+class Store:
+    """The door to the store: one transaction a call."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        """Keep things in ``engine``."""
+        self.engine = engine
+        self.bell = engine.bell
+        self._clock = clock
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run ``work`` in one transaction; returns its result after the commit.
+
+        ``work`` may run more than once, and in another thread: it changes nothing but the unit of work.
+        """
+
+        def transaction(connection: sa.Connection) -> T:
+            uow = UnitOfWork(connection, self.engine, self._clock.now())
+            result = work(uow)
+            uow.flush()
+            return result
+
+        return self.engine.write(transaction)
+
+    def read(self, look: Callable[[UnitOfWork], T]) -> T:
+        """Run ``look`` on one consistent state of the store."""
+        with self.engine.read() as connection:
+            return look(UnitOfWork(connection, self.engine, self._clock.now()))

@@ -1,0 +1,246 @@
+"""The loop that does jobs: claimed in batches, long ones in threads, leases kept alive, effects settled."""
+
+import itertools
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from holdfast.domain.errors import HoldfastError, StoreError
+from holdfast.domain.jobs import Job, backoff
+from holdfast.services import Effect, GivenBack, Handler
+from holdfast.services.jobs import JobsService
+from holdfast.store.bell import Bell
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 100
+# A ring may be lost, so look without one now and then.
+_IDLE_SECONDS = 1.0
+_AFTER_STORE_ERROR_SECONDS = 0.5
+
+
+def worker_name(random: bytes) -> str:
+    """A name for a worker: where it runs, and random bytes, as process numbers come again."""
+    return f"{socket.gethostname()}-{os.getpid()}-{random.hex()}"
+
+
+class _Hold:
+    """A worker's hold on one job."""
+
+    def __init__(self, job: Job, drain: threading.Event) -> None:
+        self.job = job
+        self.is_lost = False
+        self._drain = drain
+
+    def lost(self) -> bool:
+        return self.is_lost
+
+    def draining(self) -> bool:
+        return self._drain.is_set()
+
+
+class Worker:
+    """Does jobs until it is told to stop."""
+
+    def __init__(
+        self,
+        jobs: JobsService,
+        handlers: Mapping[str, Handler],
+        bell: Bell,
+        *,
+        name: str,
+        concurrency: int,
+        lease_seconds: float,
+    ) -> None:
+        """Prepare to work.
+
+        Args:
+            jobs: where jobs come from.
+            handlers: what does them, by kind.
+            bell: tells when something was committed.
+            name: the worker's name, of no other worker ever.
+            concurrency: how many long jobs at once.
+            lease_seconds: how long it may be silent before its jobs go to others.
+        """
+        self.name = name
+        self._jobs = jobs
+        self._handlers = handlers
+        self._bell = bell
+        self._concurrency = concurrency
+        self._lease_seconds = lease_seconds
+        self._short = [kind for kind, handler in handlers.items() if not handler.is_long]
+        self._long = [kind for kind, handler in handlers.items() if handler.is_long]
+        self._drain = threading.Event()
+        self._holds: dict[int, _Hold] = {}
+        self._mutex = threading.Lock()
+        self._finished = 0
+
+    def stop(self) -> None:
+        """Ask it to stop: long jobs are given back, ``run`` returns soon. Safe in a signal handler."""
+        self._drain.set()
+
+    def run(self, *, until_idle: bool = False) -> int:
+        """Do jobs until stopped; with ``until_idle``, until nothing is due.
+
+        Returns:
+            How many jobs it has finished.
+        """
+        heart = threading.Thread(target=self._beat, name="holdfast-heart", daemon=True)
+        heart.start()
+        threads: list[threading.Thread] = []
+        try:
+            while not self._drain.is_set():
+                count = self._bell.count()
+                busy = self._step(threads)
+                threads = [thread for thread in threads if thread.is_alive()]
+                if until_idle and not busy and not threads:
+                    break
+                if not busy:
+                    self._bell.wait(count, self._pause())
+        finally:
+            self._drain.set()
+            self._bell.nudge()
+            for thread in threads:
+                thread.join()
+            heart.join()
+        return self._finished
+
+    def _step(self, threads: list[threading.Thread]) -> bool:
+        """Claim and start what is due; True when there was something."""
+        try:
+            self._jobs.take_back(worker=self.name)
+            self._jobs.fire_schedules()
+            short = self._claim(self._short, _BATCH)
+            if short:
+                self._do_short(short)
+            free = self._concurrency - sum(thread.is_alive() for thread in threads)
+            long = self._claim(self._long, free)
+        except StoreError as error:
+            _log.warning("The store does not answer, the worker tries again: %s", error)
+            time.sleep(_AFTER_STORE_ERROR_SECONDS)
+            return True
+        for hold in long:
+            thread = threading.Thread(target=self._do_long, args=(hold,), name=f"holdfast-job-{hold.job.id}")
+            thread.start()
+            threads.append(thread)
+        return bool(short or long)
+
+    def _pause(self) -> float:
+        try:
+            due = self._jobs.next_due([*self._short, *self._long])
+        except StoreError:
+            return _IDLE_SECONDS
+        # What is due but unclaimed waits for a free thread, whose end rings the bell.
+        return _IDLE_SECONDS if due is None or due <= 0 else min(due, _IDLE_SECONDS)
+
+    def _claim(self, kinds: Sequence[str], limit: int) -> list[_Hold]:
+        holds = [_Hold(job, self._drain) for job in self._jobs.claim(self.name, kinds, limit)]
+        with self._mutex:
+            self._holds.update((hold.job.id, hold) for hold in holds)
+        return holds
+
+    def _do_short(self, holds: Sequence[_Hold]) -> None:
+        done: list[tuple[Job, Effect | None]] = []
+        try:
+            for hold in holds:
+                if self._drain.is_set():
+                    self._give_back(hold.job)
+                    continue
+                try:
+                    done.append((hold.job, self._handlers[hold.job.kind].handle(hold.job, hold)))
+                except GivenBack:
+                    self._give_back(hold.job)
+                except Exception as error:  # noqa: BLE001 a handler may fail in any way, and the job keeps the reason
+                    self._failed(hold.job, error)
+            self._settle(done)
+        finally:
+            self._release(holds)
+
+    def _settle(self, done: Sequence[tuple[Job, Effect | None]]) -> None:
+        try:
+            self._jobs.settle(self.name, done)
+        except Exception:  # noqa: BLE001 as above
+            # One effect spoils the batch: settle one by one, and only that one has failed.
+            for job, effect in done:
+                self._settle_one(job, effect)
+        else:
+            self._count(len(done))
+
+    def _do_long(self, hold: _Hold) -> None:
+        try:
+            self._settle_one(hold.job, self._handlers[hold.job.kind].handle(hold.job, hold))
+        except GivenBack:
+            self._give_back(hold.job)
+        except Exception as error:  # noqa: BLE001 as above
+            self._failed(hold.job, error)
+        finally:
+            self._release([hold])
+            self._bell.nudge()
+
+    def _settle_one(self, job: Job, effect: Effect | None) -> None:
+        try:
+            self._settle_patiently(job, effect)
+        except Exception as error:  # noqa: BLE001 as above
+            self._failed(job, error)
+        else:
+            self._count(1)
+
+    def _settle_patiently(self, job: Job, effect: Effect | None) -> None:
+        # What took minutes to find is not given up because the database restarts; the lease is the limit.
+        until = time.monotonic() + self._lease_seconds
+        for attempt in itertools.count(1):
+            try:
+                self._jobs.settle(self.name, [(job, effect)])
+            except StoreError as error:
+                pause = backoff(attempt, 0.5, base=0.1, cap=2.0).total_seconds()
+                if not error.retry_suggested or time.monotonic() + pause > until:
+                    raise
+                _log.warning("Job %d is done but cannot be settled yet: %s", job.id, error)
+                time.sleep(pause)
+            else:
+                return
+
+    def _failed(self, job: Job, error: BaseException) -> None:
+        if isinstance(error, HoldfastError):
+            _log.warning("Job %d (%s) failed: %s", job.id, job.kind, error)
+        else:
+            _log.error("Job %d (%s) failed", job.id, job.kind, exc_info=error)
+        try:
+            self._jobs.fail(job, error)
+        except StoreError as trouble:
+            _log.warning("Job %d comes back when its lease ends: %s", job.id, trouble)
+
+    def _give_back(self, job: Job) -> None:
+        try:
+            self._jobs.give_back(job)
+        except StoreError as trouble:
+            _log.warning("Job %d comes back when its lease ends: %s", job.id, trouble)
+
+    def _release(self, holds: Sequence[_Hold]) -> None:
+        with self._mutex:
+            for hold in holds:
+                self._holds.pop(hold.job.id, None)
+
+    def _count(self, finished: int) -> None:
+        with self._mutex:
+            self._finished += finished
+
+    def _beat(self) -> None:
+        """Keep the leases alive, until the last job is over."""
+        while True:
+            with self._mutex:
+                holds = dict(self._holds)
+            if self._drain.is_set() and not holds:
+                return
+            if holds:
+                try:
+                    kept = self._jobs.heartbeat(self.name, holds.keys())
+                except StoreError as error:
+                    _log.warning("A heartbeat failed: %s", error)
+                else:
+                    for key in holds.keys() - kept:
+                        holds[key].is_lost = True
+            self._drain.wait(self._lease_seconds / 4) if not self._drain.is_set() else time.sleep(0.05)

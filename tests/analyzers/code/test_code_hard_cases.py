@@ -1,0 +1,263 @@
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pygit2
+import pytest
+from tests.analyzers.code.gitrepo import GitRepo, analyse, by_path, reasons
+
+from holdfast.analyzers.code import CodeAnalyzer
+from holdfast.domain.errors import CorruptTarget
+from holdfast.testing import LocalRunContext
+
+PYTHON = "def f(a):\n    return a\n"
+
+
+def test_a_repository_of_nothing(repo: GitRepo) -> None:
+    repo.commit({})
+    outcome, _ = analyse(repo.path)
+    assert outcome.metrics["files"] == 0
+    assert outcome.result["detailed_scores"]["overall_score"] is None
+    assert "overall_score" not in outcome.metrics
+    assert outcome.result["ai_summary"] == "project@main holds 0 files and no code."
+
+
+def test_binaries_are_counted_and_noted(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON, "b.png": b"\x89PNG\0\1\2", "c.py": b"x = 1\n\0"})
+    outcome, _ = analyse(repo.path)
+    assert (outcome.metrics["files"], outcome.metrics["lines"]) == (3, 2)
+    assert reasons(outcome) == {"binary": 2}
+
+
+def test_large_files_are_never_loaded(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit({"a.py": PYTHON})
+    with (repo.path / "huge.bin").open("wb") as huge:
+        huge.truncate(100 << 20)
+    repo.commit({"text.py": "x = 1\n" * 300_000})
+    repo.git("gc", "-q")
+    loaded: list[int] = []
+    read = pygit2.Odb.read
+
+    class Watched:
+        def __init__(self, odb: pygit2.Odb) -> None:
+            self._odb = odb
+
+        def read(self, name: str) -> tuple[int, bytes]:
+            found = read(self._odb, name)
+            loaded.append(len(found[1]))
+            return found
+
+        def read_header(self, name: pygit2.Oid) -> tuple[int, int]:
+            return self._odb.read_header(name)
+
+    class Spy(pygit2.Repository):
+        @property
+        def odb(self) -> Watched:  # type: ignore[override]  # stands in for it
+            return Watched(super().odb)
+
+    monkeypatch.setattr(pygit2, "Repository", Spy)
+    outcome, _ = analyse(repo.path)
+    assert loaded
+    assert max(loaded) < 1 << 20
+    assert reasons(outcome)["too_large"] == 2
+    rows = by_path(outcome)
+    assert (rows["huge.bin"]["bytes"], rows["huge.bin"]["commits"]) == (100 << 20, 1)
+    assert rows["text.py"]["lines"] == 0
+    # Nor are they loaded to see what a commit changed.
+    assert rows["huge.bin"]["added"] == 0
+    assert reasons(outcome)["history_not_diffed"] == 1
+    assert {finding.rule for finding in outcome.findings} == {"code/large-file"}
+
+
+def test_names_and_contents_that_are_not_utf8(repo: GitRepo) -> None:
+    name = b"caf\xe9.py"
+    blob = repo.blob("# Zoë\nx = 'é'\n".encode("latin-1"))
+    repo.commit_tree(b"100644 blob " + blob.encode() + b"\t" + name + b"\0")
+    outcome, _ = analyse(repo.path)
+    row = by_path(outcome)["caf\\xe9.py"]
+    assert (row["lines"], row["code_lines"], row["comment_lines"], row["commits"]) == (2, 1, 1, 1)
+    assert reasons(outcome) == {"not_utf8_name": 1}
+    json.dumps(outcome.result, ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_author_names_that_are_not_utf8(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    repo.rewrite_head(b"author Ada <", b"author Zo\xeb <")
+    outcome, _ = analyse(repo.path)
+    assert outcome.result["history"]["top_authors"][0]["name"] == "Zoë"
+
+
+def test_names_with_newlines_and_quotes(repo: GitRepo) -> None:
+    repo.commit({'two\nlines "quoted".py': PYTHON, "tab\there/b.py": PYTHON})
+    outcome, _ = analyse(repo.path)
+    assert set(by_path(outcome)) == {'two\nlines "quoted".py', "tab\there/b.py"}
+    assert all(row["commits"] == 1 for row in outcome.result["files"])
+
+
+def test_links_and_submodules(repo: GitRepo, tmp_path: Path) -> None:
+    other = GitRepo(tmp_path / "other")
+    inner = other.commit({"b.py": PYTHON})
+    repo.commit({"a.py": PYTHON})
+    (repo.path / "link.py").symlink_to("a.py")
+    (repo.path / "out").symlink_to("/etc")
+    repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other.path), "lib")
+    repo.commit({})
+    outcome, _ = analyse(repo.path)
+    assert set(by_path(outcome)) == {"a.py", ".gitmodules"}
+    assert reasons(outcome)["symlink"] == 2
+    assert {"path": "lib", "reason": "submodule", "detail": inner} in outcome.result["skipped"]
+
+
+def test_lfs_pointers(repo: GitRepo) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+    repo.commit({"a.py": PYTHON, "model.bin": pointer})
+    outcome, _ = analyse(repo.path)
+    assert reasons(outcome) == {"lfs_pointer": 1}
+    assert outcome.metrics["lines"] == 2
+
+
+def test_vendored_and_generated(repo: GitRepo) -> None:
+    repo.commit(
+        {
+            "a.py": PYTHON,
+            "vendor/x/b.py": PYTHON,
+            "web/node_modules/c.js": "x",
+            "package-lock.json": "{}",
+            "api_pb2.py": PYTHON,
+            "made.go": "// Code generated by protoc. DO NOT EDIT.\npackage a\n",
+            "one.js": "var a=1;" * 1000,
+        }
+    )
+    outcome, _ = analyse(repo.path)
+    assert reasons(outcome) == {"vendored": 2, "generated": 4}
+    assert list(by_path(outcome)) == sorted(by_path(outcome))
+    assert outcome.metrics["code_lines"] == 2
+
+
+def test_missing_and_damaged_contents_are_noted_and_tried_again(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON, "b.py": PYTHON + "\n", "c.py": PYTHON + "x = 1\n", "dir/d.py": "y = 1\n"})
+    missing, damaged = (repo.object_path(repo.git("rev-parse", f"HEAD:{name}")) for name in ("b.py", "c.py"))
+    folder = repo.object_path(repo.git("rev-parse", "HEAD:dir"))
+    kept = {path: path.read_bytes() for path in (missing, damaged, folder)}
+    for path in kept:
+        path.chmod(0o644)
+    missing.unlink()
+    folder.unlink()
+    content = bytearray(kept[damaged])
+    content[-6] ^= 0xFF
+    damaged.write_bytes(content)
+
+    checkpoints: dict[str, object] = {}
+    outcome, _ = analyse(repo.path, checkpoints=checkpoints)
+    assert reasons(outcome)["unreadable_object"] == 3
+    assert reasons(outcome)["history_unreadable"] == 1
+    assert set(by_path(outcome)) == {"a.py", "b.py", "c.py"}
+    assert outcome.metrics["lines"] == 2
+
+    for path, content_then in kept.items():
+        path.write_bytes(content_then)
+    mended, _ = analyse(repo.path, checkpoints=checkpoints)
+    whole, _ = analyse(repo.path)
+    assert mended.result == whole.result
+    assert not reasons(mended)
+
+
+def test_damage_after_resolving_is_a_clear_error(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    request = CodeAnalyzer().resolve(str(repo.path), {})
+    repo.object_path(repo.git("rev-parse", "HEAD^{tree}")).unlink()
+    with pytest.raises(CorruptTarget):
+        CodeAnalyzer().run(LocalRunContext(request))
+
+
+def test_history_with_a_missing_commit(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    middle = repo.commit({"a.py": PYTHON * 2})
+    repo.commit({"a.py": PYTHON * 3})
+    repo.object_path(middle).unlink()
+    outcome, _ = analyse(repo.path)
+    # The walk ends at the missing one, and what the newest changed cannot be told.
+    assert reasons(outcome) == {"history_unreadable": 2}
+    assert (outcome.metrics["lines"], outcome.metrics["commits"]) == (6, 1)
+
+
+def test_shallow_clone(repo: GitRepo, tmp_path: Path) -> None:
+    for number in range(5):
+        repo.commit({"a.py": "x = 1\n" * (number + 1), f"n{number}.py": "y = 1\n" * 100})
+    repo.git("clone", "-q", "--depth", "2", f"file://{repo.path}", str(tmp_path / "shallow"))
+    outcome, _ = analyse(tmp_path / "shallow")
+    assert outcome.result["limits"]["history_shallow"] is True
+    assert reasons(outcome) == {"history_truncated": 1}
+    assert outcome.metrics["commits"] == 2
+    # The commit at the boundary does not seem to add everything.
+    assert sum(month["added"] for month in outcome.result["history"]["months"]) == 101
+
+
+def test_alternates(repo: GitRepo, tmp_path: Path) -> None:
+    repo.commit({"a.py": PYTHON})
+    repo.git("clone", "-q", "--shared", str(repo.path), str(tmp_path / "shared"))
+    outcome, _ = analyse(tmp_path / "shared")
+    assert outcome.metrics["code_lines"] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_another_user(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    subprocess.run(["chown", "-R", "65534:65534", str(repo.path)], check=True)
+    outcome, _ = analyse(repo.path)
+    assert outcome.metrics["files"] == 1
+
+
+def test_the_work_tree_has_no_say(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    before, _ = analyse(repo.path)
+    repo.write({"a.py": "changed\n", ".gitattributes": "*.py -diff\n", "new.py": PYTHON})
+    repo.git("add", ".gitattributes")
+    after, _ = analyse(repo.path)
+    assert after.result == before.result
+
+
+def test_a_flat_folder_of_ten_thousand_files(repo: GitRepo) -> None:
+    one, other = (repo.blob(text.encode()) for text in (PYTHON, "x = 1\n"))
+    listing = b"".join(
+        b"100644 blob " + (one if number % 2 else other).encode() + b"\tf%05d.py\0" % number for number in range(10_000)
+    )
+    repo.commit_tree(listing)
+    outcome, context = analyse(repo.path)
+    assert outcome.metrics["files"] == 10_000
+    # Two contents and one commit: equal contents are read once.
+    assert context.computed == 3
+    assert len(outcome.result["file_tree"]["children"]) == 10_000
+
+
+def test_folders_without_end(repo: GitRepo) -> None:
+    name = repo.blob(PYTHON.encode())
+    kind = "blob"
+    for _ in range(150):
+        mode = "100644" if kind == "blob" else "040000"
+        name = repo.git("mktree", "-z", stdin=f"{mode} {kind} {name}\td\0".encode())
+        kind = "tree"
+    commit = repo.git("commit-tree", name, "-m", "deep")
+    repo.git("update-ref", "refs/heads/main", commit)
+    outcome, _ = analyse(repo.path)
+    assert reasons(outcome) == {"too_deep": 1}
+
+
+def test_dates_beyond_the_calendar(repo: GitRepo) -> None:
+    repo.commit({"a.py": PYTHON})
+    repo.rewrite_head(b"> 1700086400", b"> 9999999999999")
+    outcome, _ = analyse(repo.path)
+    assert outcome.result["history"]["last_commit"] == "9999-12-31T23:59:59Z"
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 20, -8])
+def test_a_truncated_object_does_not_hold_the_run_up(repo: GitRepo, keep: int) -> None:
+    # libgit2 1.9 alone never returns from reading one.
+    repo.commit({"a.py": PYTHON, "b.py": "x = 1\n" * 5 + PYTHON})
+    path = repo.object_path(repo.git("rev-parse", "HEAD:b.py"))
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(content[:keep])
+    outcome, _ = analyse(repo.path)
+    assert reasons(outcome) == {"history_unreadable": 1, "unreadable_object": 1}

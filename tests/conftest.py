@@ -1,0 +1,148 @@
+"""Databases for every test, and how long Hypothesis searches."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import settings
+
+from holdfast.store import schema
+from holdfast.store.engine import Engine
+from tests.support.postgres import Postgres, PostgresServer, PostgresUnavailable
+
+_TEMPLATE = "holdfast_template"
+# PostgreSQL's advisory locks are per database: this one is taken in "postgres" only.
+_TEMPLATE_LOCK = 0x74657374
+_MISSING = "No PostgreSQL: "
+_SERVER = pytest.StashKey[PostgresServer]()
+_INPUT = "holdfast_postgres"
+
+settings.register_profile("default", max_examples=60, deadline=None, derandomize=False)
+settings.register_profile("thorough", max_examples=10_000, deadline=None, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give every xdist worker the one server that the controller starts."""
+    config: pytest.Config = node.config
+    try:
+        if _SERVER not in config.stash:
+            config.stash[_SERVER] = server = PostgresServer()
+            server.start()
+    except PostgresUnavailable as error:
+        node.workerinput[_INPUT] = {"missing": str(error)}
+    else:
+        node.workerinput[_INPUT] = {"socket_directory": str(config.stash[_SERVER].socket_directory)}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the controller's server."""
+    if (server := config.stash.get(_SERVER, None)) is not None:
+        server.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests had no PostgreSQL: a skip among thousands of dots is overlooked."""
+    reports = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple) and _MISSING in report.longrepr[2]
+    ]
+    if reports:
+        terminalreporter.section("PostgreSQL was not tested", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(reports)} tests skipped. {reports[0].longrepr[2]}", red=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """The server of this run, shared by all: do not stop or kill it."""
+    shared: dict[str, str] | None = getattr(request.config, "workerinput", {}).get(_INPUT)
+    if shared is not None:
+        if "missing" in shared:
+            _without_postgres(shared["missing"])
+        yield Postgres(Path(shared["socket_directory"]))
+        return
+    server: PostgresServer | None = None
+    reason = ""
+    try:
+        server = PostgresServer()
+    except PostgresUnavailable as error:
+        reason = str(error)
+    if server is None:
+        _without_postgres(reason)
+    with server:
+        yield server
+
+
+def _without_postgres(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(_MISSING + reason, pytrace=False)
+    pytest.skip(_MISSING + reason)
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_server: Postgres) -> str:
+    """A database with the schema, made by the first worker that needs it."""
+    with postgres_server.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
+        made = connection.execute("SELECT FROM pg_database WHERE datname = %s", [_TEMPLATE]).fetchone()
+        if made is None:
+            # Under another name until it is whole, should this worker die.
+            building = f"{_TEMPLATE}_building"
+            postgres_server.drop_database(building)
+            postgres_server.create_database(building)
+            _migrate(postgres_server.url(building))
+            connection.execute(f"ALTER DATABASE {building} RENAME TO {_TEMPLATE}")
+    return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    # Only then the file alone is the whole database.
+    assert not path.with_name(f"{path.name}-wal").exists()
+    return path
+
+
+def _migrate(url: str) -> None:
+    engine = Engine(url)
+    try:
+        schema.prepare(engine)
+    finally:
+        engine.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database with the schema."""
+    if request.param == "sqlite":
+        path = tmp_path / "holdfast.db"
+        shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
+        yield f"sqlite:///{path}"
+    else:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        yield from _postgres_database(server, request.getfixturevalue("_postgres_template"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database without the schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'holdfast.db'}"
+    else:
+        yield from _postgres_database(request.getfixturevalue("postgres_server"), None)
+
+
+def _postgres_database(server: Postgres, template: str | None) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    server.create_database(name, template)
+    try:
+        yield server.url(name)
+    finally:
+        server.drop_database(name)

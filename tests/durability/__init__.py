@@ -1,0 +1,1 @@
+"""What is acknowledged is kept, whoever is killed when."""
