@@ -55,6 +55,8 @@ class Kept:
     found: int = 0
     completed_at: datetime | None = None
     cancel_requested: bool = False
+    # Its run was to be cancelled when the same was asked for again: that one took its place.
+    replaced: bool = False
     attempts: int = 0
     checkpoints: set[str] = field(default_factory=set)
     # Of its job, while there is one.
@@ -67,8 +69,12 @@ class Kept:
     def active(self) -> bool:
         return not self.status.ended
 
+    @property
+    def joinable(self) -> bool:
+        return self.active and not self.replaced
+
     def end(self, status: Status) -> None:
-        self.status, self.leased, self.cancel_requested = status, False, False
+        self.status, self.leased, self.cancel_requested, self.replaced = status, False, False, False
         self.events.append(f"analysis.{status.value}")
 
 
@@ -143,12 +149,14 @@ class Life(RuleBasedStateMachine):
             for known, kept in same.items()
             if kept.completed_at is not None and (self.now() - kept.completed_at).total_seconds() <= REUSE
         ]
-        running = [known for known, kept in same.items() if kept.active]
+        running = [known for known, kept in same.items() if kept.joinable and not kept.cancel_requested]
         assert submission.reused == bool((fresh and not force) or running)
         if submission.reused:
             assert name in ((fresh if not force else []) or running)
             self.model[name].events.append("analysis.reused")
             return
+        for kept in same.values():
+            kept.replaced = kept.active
         self.owners.add(owner)
         self.model[name] = Kept(owner, wanted, Status.QUEUED, ["analysis.submitted"])
 
@@ -218,7 +226,7 @@ class Life(RuleBasedStateMachine):
                 self.hf.resume_analysis(name)
             return
         occupied = any(
-            other.active and (other.owner, other.fingerprint) == (kept.owner, kept.fingerprint)
+            other.joinable and (other.owner, other.fingerprint) == (kept.owner, kept.fingerprint)
             for other in self.model.values()
         )
         if not kept.runs or kept.active or kept.status is Status.COMPLETED or occupied:
@@ -397,7 +405,7 @@ class Life(RuleBasedStateMachine):
             kept = self.model[row.analysis_id]
             assert (row.finding_count, row.attempt) == (kept.found, kept.attempts)
             assert row.cancel_requested == kept.cancel_requested
-            assert (row.active_key is not None) == kept.active
+            assert (row.active_key is not None) == kept.joinable
             assert (row.result_hash is None) == (kept.content is None)
             assert row.result_is_partial == (kept.content is not None and kept.status is not Status.COMPLETED)
             assert (row.completed_at is not None) == row_ended(row)
