@@ -398,7 +398,7 @@ def fill(store: Store) -> None:
         "params": "'{}'",
         "tags": "'[]'",
         "fingerprint": "'f' || i",
-        **dict.fromkeys(("result_is_partial", "cancel_requested"), "false"),
+        **dict.fromkeys(("result_is_partial", "cancel_requested", "is_anonymous", "is_pinned"), "false"),
         **dict.fromkeys(("finding_count", "priority", "attempt", "retrieval_count"), "0"),
         "version": "1",
         **dict.fromkeys(("created_at", "updated_at"), at),
@@ -474,8 +474,11 @@ def test_every_list_walks_an_index(store: Store) -> None:
     assert found[0].value.context.client_session_id == "owner3"
     places = (None, Place(created_at=minutes(SCALE / 3), key=SCALE // 3))
     selects = {
-        (name, alternative.status, ascending, after is None): _page(alternative, 100, after, ascending=ascending)
-        for name, where in WHERES.items()
+        (name, where.visible_at, alternative.status, ascending, after is None): _page(
+            alternative, 100, after, ascending=ascending
+        )
+        for name, filter_ in WHERES.items()
+        for where in (filter_, replace(filter_, visible_at=minutes(SCALE)))
         for alternative in ([replace(where, status=(status,)) for status in where.status] or [where])
         for ascending in (False, True)
         for after in places

@@ -145,6 +145,9 @@ class Analysis:
         expires_at: when it expires.
         retrieval_count: how often its result was retrieved.
         max_retrievals: how often it may be; None without limit.
+        is_anonymous: whether its owner is a client that nobody vouches for.
+        is_pinned: whether retention leaves it alone.
+        deleted_at: when it was put into the trash, from where it may be restored for a while.
     """
 
     analysis_id: str
@@ -176,6 +179,9 @@ class Analysis:
     ttl_seconds: float | None = None
     retrieval_count: int = 0
     max_retrievals: int | None = None
+    is_anonymous: bool = False
+    is_pinned: bool = False
+    deleted_at: datetime | None = None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -183,9 +189,15 @@ class Analysis:
         return None if self.ttl_seconds is None else self.created_at + timedelta(seconds=self.ttl_seconds)
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether it is past its time, or its retrievals are used up."""
+        """Whether it is past its time, or its retrievals are used up; never while it is pinned."""
+        if self.is_pinned:
+            return False
         used_up = self.max_retrievals is not None and self.retrieval_count >= self.max_retrievals
         return used_up or (self.expires_at is not None and self.expires_at <= now)
+
+    def is_visible(self, now: datetime) -> bool:
+        """Whether anybody may see it: it is neither in the trash nor expired, swept or not."""
+        return self.deleted_at is None and not self.is_expired(now)
 
     def answers(self, wanted: "Analysis", now: datetime, reuse: timedelta) -> bool:
         """Whether its result may be given for a new request.
@@ -201,7 +213,7 @@ class Analysis:
             and self.analyzer_version == wanted.analyzer_version
             and self.completed_at is not None
             and now - self.completed_at <= reuse
-            and not self.is_expired(now)
+            and self.is_visible(now)
         )
 
     def submitted(self, max_attempts: int) -> "Change":

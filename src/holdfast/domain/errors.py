@@ -124,7 +124,22 @@ class AnalysisNotFound(NotFound):
     """There is no such analysis, or it has expired."""
 
     code = "ANALYSIS_NOT_FOUND"
-    suggestions = ("List what is kept with `holdfast list`", "Start a new analysis")
+    suggestions: ClassVar[tuple[str, ...]] = ("List what is kept with `holdfast list`", "Start a new analysis")
+
+
+class AnalysisGone(AnalysisNotFound):
+    """The analysis has expired, is used up or was deleted."""
+
+    code = "ANALYSIS_GONE"
+    suggestions = ("Start a new analysis", "Restore it if it is in the trash")
+
+
+class WrongOwner(AnalysisNotFound):
+    """The analysis belongs to somebody else."""
+
+    # Told only where a documented route says so; everywhere else it is an analysis that does not exist.
+    code = "ACCESS_DENIED"
+    suggestions = ("Use the client session id that the analysis was stored with",)
 
 
 class ResultNotFound(NotFound):
@@ -138,6 +153,28 @@ class JobNotFound(NotFound):
     """There is no such job."""
 
     code = "JOB_NOT_FOUND"
+
+
+class AuthenticationRequired(HoldfastError):
+    """Who asks is not known."""
+
+    code = "AUTHENTICATION_REQUIRED"
+    suggestions = ("Send a token as `Authorization: Bearer ...`; `holdfast token create` makes one",)
+
+
+class Forbidden(HoldfastError):
+    """The caller may not do that."""
+
+    code = "FORBIDDEN"
+    suggestions = ("Ask an administrator for a token with the role that this needs",)
+
+
+class RateLimited(HoldfastError):
+    """Too many requests."""
+
+    code = "RATE_LIMITED"
+    suggestions = ("Wait as long as Retry-After says",)
+    retry_suggested = True
 
 
 class Conflict(HoldfastError):

@@ -10,6 +10,7 @@ import msgspec
 from holdfast.analyzers.registry import Registry
 from holdfast.documents import to_json
 from holdfast.domain import ids
+from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
 from holdfast.domain.checks import check_kind, check_metrics, check_positive, check_priority, check_tags
 from holdfast.domain.context import Context
@@ -292,7 +293,7 @@ class AnalysesService:
         )
         return analysis, payload, new
 
-    def cancel(self, analysis_id: str, *, actor: str | None = None) -> Analysis:
+    def cancel(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """Stop an analysis; one that runs ends as soon as its worker hears of it, within a second.
 
         Raises:
@@ -301,8 +302,8 @@ class AnalysesService:
         """
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = _find(uow, analysis_id)
-            change = stored.value.cancel_asked(uow.now, actor or stored.value.context.client_session_id)
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            change = stored.value.cancel_asked(uow.now, caller.name)
             uow.save(stored, change)
             if change.value.status.ended:
                 uow.jobs.drop_of_analysis(analysis_id)
@@ -310,13 +311,13 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def resume(self, analysis_id: str, *, timeout_seconds: float | None = None, actor: str | None = None) -> Analysis:
+    def resume(self, analysis_id: str, *, timeout_seconds: float | None = None, caller: Caller = LOCAL) -> Analysis:
         """Queue an analysis that failed, timed out or was cancelled again; it goes on from its last checkpoint.
 
         Args:
             analysis_id: the analysis.
             timeout_seconds: how long the attempt may run; as long as the one before when None; 0 for no limit.
-            actor: who asks; the owner when None.
+            caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
@@ -325,16 +326,14 @@ class AnalysesService:
         check_positive("timeout_seconds", timeout_seconds or None)
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = _find(uow, analysis_id)
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
             if not value.location:
                 raise IllegalMove(
                     "Only an analysis that a worker runs can be resumed; call the function or store the result again",
                     analysis_id=analysis_id,
                 )
-            change = value.resumed(
-                uow.now, actor or value.context.client_session_id, self._max_attempts, timeout_seconds
-            )
+            change = value.resumed(uow.now, caller.name, self._max_attempts, timeout_seconds)
             uow.save(stored, change)
             active_key = f"{value.context.client_session_id}\n{value.fingerprint}"
             if not uow.analyses.activate(stored.key, active_key):
@@ -343,7 +342,7 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def delete(self, analysis_id: str, *, actor: str | None = None) -> Analysis:
+    def delete(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """Delete an analysis with its result, findings and checkpoints; a run under way stops.
 
         Raises:
@@ -351,14 +350,14 @@ class AnalysesService:
         """
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = _find(uow, analysis_id)
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
             event = Event(
                 name="analysis.deleted",
                 at=uow.now,
                 analysis_id=analysis_id,
                 client_session_id=value.context.client_session_id,
-                actor=actor or value.context.client_session_id,
+                actor=caller.name,
                 data={"kind": value.kind, "status": value.status.value},
             )
             if not uow.drop(stored, Change(value=value, events=(event,))):
@@ -458,10 +457,3 @@ def _reused(kept: Analysis, wanted: Analysis, uow: UnitOfWork) -> Event:
         actor=wanted.context.client_session_id,
         data={"status": kept.status.value},
     )
-
-
-def _find(uow: UnitOfWork, analysis_id: str) -> Stored:
-    stored = uow.analyses.find(ids.check_id(analysis_id), lock=True)
-    if stored is None:
-        raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
-    return stored

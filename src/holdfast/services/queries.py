@@ -1,13 +1,14 @@
 """Looking: nothing here writes or counts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from holdfast.domain import ids
+from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.checks import check_limit
-from holdfast.domain.errors import AnalysisNotFound, ResultNotFound
+from holdfast.domain.errors import ResultNotFound
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric, Severity
 from holdfast.domain.progress import Progress
@@ -58,13 +59,13 @@ class QueriesService:
         """Look into ``store``."""
         self._store = store
 
-    def get(self, analysis_id: str) -> Analysis:
+    def get(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """An analysis.
 
         Raises:
             AnalysisNotFound: there is none, or it has expired.
         """
-        return self._look(analysis_id, lambda _, stored: stored.value)
+        return self._look(analysis_id, lambda _, stored: stored.value, caller)
 
     def ids_from(self, beginning: str, *, limit: int = 10) -> list[str]:
         """The ids of analyses that begin so, in order.
@@ -76,38 +77,46 @@ class QueriesService:
         ids.check_id(beginning)
         return self._store.read(lambda uow: uow.analyses.ids_from(beginning, limit))
 
-    def find(self, where: Filter, *, limit: int = 100, after: Place | None = None, ascending: bool = False) -> Page:
-        """A page of a list, newest first unless ``ascending``; expired ones are left out.
+    def find(
+        self,
+        where: Filter,
+        *,
+        limit: int = 100,
+        after: Place | None = None,
+        ascending: bool = False,
+        caller: Caller = LOCAL,
+    ) -> Page:
+        """A page of a list, newest first unless ``ascending``; what is expired or in the trash is left out.
 
         Args:
             where: what the list holds.
             limit: rows at most, up to 1,000.
             after: ``next`` of the page before.
             ascending: oldest first.
+            caller: who asks.
+
+        Raises:
+            Forbidden: the list is another owner's.
         """
         check_limit(limit, _LARGEST_PAGE)
 
+        owner = caller.narrowed(where.client_session_id)
+
         def look(uow: UnitOfWork) -> Page:
-            rows = uow.analyses.page(where, limit=limit + 1, after=after, ascending=ascending)
+            visible = replace(where, client_session_id=owner, visible_at=uow.now)
+            rows = uow.analyses.page(visible, limit=limit + 1, after=after, ascending=ascending)
             more, rows = len(rows) > limit, rows[:limit]
             place = Place(created_at=rows[-1].value.created_at, key=rows[-1].key) if more else None
-            return Page(items=[row.value for row in rows if not row.value.is_expired(uow.now)], next=place)
+            return Page(items=[row.value for row in rows], next=place)
 
         return self._store.read(look)
 
-    def latest(self, where: Filter) -> Analysis | None:
+    def latest(self, where: Filter, *, caller: Caller = LOCAL) -> Analysis | None:
         """The newest completed analysis that fits; the result before stays the latest while a new one runs."""
-        completed = Filter(
-            **{name: getattr(where, name) for name in Filter.__slots__ if name != "status"},
-            status=(Status.COMPLETED,),
-        )
-        page = self.find(completed, limit=1)
-        # Beyond those that have expired; by larger pages, as there may be many.
-        while not page.items and page.next is not None:
-            page = self.find(completed, limit=100, after=page.next)
+        page = self.find(replace(where, status=(Status.COMPLETED,)), limit=1, caller=caller)
         return next(iter(page.items), None)
 
-    def result(self, analysis_id: str) -> bytes:
+    def result(self, analysis_id: str, *, caller: Caller = LOCAL) -> bytes:
         """The result's JSON.
 
         Raises:
@@ -123,7 +132,7 @@ class QueriesService:
                 )
             return stored.value.result.hash, uow.payloads.read(stored.value.result.hash)
 
-        return unpack(*self._look(analysis_id, look))
+        return unpack(*self._look(analysis_id, look, caller))
 
     def findings(
         self,
@@ -132,6 +141,7 @@ class QueriesService:
         severities: Sequence[Severity] = (),
         after: int = -1,
         limit: int | None = None,
+        caller: Caller = LOCAL,
     ) -> list[tuple[int, Finding]]:
         """The findings of an analysis in order, each with its ordinal.
 
@@ -140,39 +150,50 @@ class QueriesService:
             severities: only these; all when empty.
             after: the ordinal where the page before ended.
             limit: how many at most; all when None.
+            caller: who asks.
         """
         if limit is not None:
             check_limit(limit)
         return self._look(
             analysis_id,
             lambda uow, stored: uow.findings.of_analysis(stored.key, severities=severities, after=after, limit=limit),
+            caller,
         )
 
-    def metrics(self, analysis_id: str) -> list[Metric]:
+    def metrics(self, analysis_id: str, *, caller: Caller = LOCAL) -> list[Metric]:
         """The metrics of an analysis by name."""
-        return self._look(analysis_id, lambda uow, stored: uow.findings.metrics_of(stored.key))
+        return self._look(analysis_id, lambda uow, stored: uow.findings.metrics_of(stored.key), caller)
 
-    def progress(self, analysis_id: str) -> tuple[Analysis, Progress | None]:
+    def progress(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, Progress | None]:
         """An analysis and how far its run has come; None before it begins."""
         return self._look(
-            analysis_id, lambda uow, stored: (stored.value, uow.runs.progress([stored.key]).get(stored.key))
+            analysis_id, lambda uow, stored: (stored.value, uow.runs.progress([stored.key]).get(stored.key)), caller
         )
 
-    def attempts(self, analysis_id: str) -> list[Attempt]:
+    def attempts(self, analysis_id: str, *, caller: Caller = LOCAL) -> list[Attempt]:
         """The attempts of an analysis, first one first."""
-        return self._look(analysis_id, lambda uow, stored: uow.runs.attempts(stored.key))
+        return self._look(analysis_id, lambda uow, stored: uow.runs.attempts(stored.key), caller)
 
-    def events(self, analysis_id: str, *, after: int = 0, limit: int = 100) -> list[LedgerEntry]:
+    def events(
+        self, analysis_id: str, *, after: int = 0, limit: int = 100, caller: Caller = LOCAL
+    ) -> list[LedgerEntry]:
         """What happened to an analysis, oldest first; also to one that is deleted.
 
         Args:
             analysis_id: the analysis.
             after: the sequence where the page before ended.
             limit: how many at most.
+            caller: who asks; nobody but administrators sees the events of deleted ones.
         """
         ids.check_id(analysis_id)
         check_limit(limit)
-        return self._store.read(lambda uow: uow.ledger.of_analysis(analysis_id, after=after, limit=limit))
+
+        def look(uow: UnitOfWork) -> list[LedgerEntry]:
+            if caller.sees is not None:
+                uow.find_visible(analysis_id, caller)
+            return uow.ledger.of_analysis(analysis_id, after=after, limit=limit)
+
+        return self._store.read(look)
 
     def stats(self) -> Stats:
         """What the store holds."""
@@ -186,13 +207,6 @@ class QueriesService:
             },
         )
 
-    def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T]) -> T:
+    def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T], caller: Caller) -> T:
         ids.check_id(analysis_id)
-
-        def work(uow: UnitOfWork) -> T:
-            stored = uow.analyses.find(analysis_id)
-            if stored is None or stored.value.is_expired(uow.now):
-                raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
-            return look(uow, stored)
-
-        return self._store.read(work)
+        return self._store.read(lambda uow: look(uow, uow.find_visible(analysis_id, caller)))

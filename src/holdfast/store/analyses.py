@@ -61,6 +61,9 @@ _SAME = (
     "expires_at",
     "retrieval_count",
     "max_retrievals",
+    "is_anonymous",
+    "is_pinned",
+    "deleted_at",
 )
 _CONTEXT = tuple(field.name for field in fields(Context))
 
@@ -93,6 +96,7 @@ class Filter:
         process_instance_id: the workflow's execution.
         created_after: asked for at that moment or later.
         created_before: asked for before that moment.
+        visible_at: neither in the trash nor expired at that moment.
     """
 
     client_session_id: str | None = None
@@ -105,9 +109,10 @@ class Filter:
     process_instance_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    visible_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        for name in ("created_after", "created_before"):
+        for name in ("created_after", "created_before", "visible_at"):
             moment = getattr(self, name)
             if moment is not None and moment.utcoffset() is None:
                 raise InvalidInput(f"{name} needs a time zone", field=name)
@@ -281,6 +286,7 @@ _NEVER_CHANGES = {
     "revision",
     "tags",
     "refreshed_from",
+    "is_anonymous",
     *_CONTEXT,
 }
 
@@ -359,6 +365,10 @@ def _conditions(where: Filter) -> list[sa.ColumnElement[bool]]:
     ]
     if where.status:
         conditions.append(_t.status == where.status[0].value)
+    if where.visible_at is not None:
+        in_time = sa.or_(_t.expires_at.is_(None), _t.expires_at > where.visible_at)
+        unused = sa.or_(_t.max_retrievals.is_(None), _t.retrieval_count < _t.max_retrievals)
+        conditions += [_t.deleted_at.is_(None), sa.or_(_t.is_pinned, sa.and_(in_time, unused))]
     if where.subject is not None:
         kind, key = where.subject
         subject = sa.select(_s.id).where(_s.kind == kind, _s.key == key).scalar_subquery()

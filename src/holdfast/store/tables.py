@@ -24,6 +24,11 @@ def _analysis_key(*, primary_key: bool = False) -> sa.Column[int]:
     return sa.Column("analysis", _Key, reference, primary_key=primary_key, nullable=False, autoincrement=False)
 
 
+def _index_where(condition: str, *columns: str) -> sa.Index:
+    """An index of the rows that fulfil ``condition``; both dialects spell it alike."""
+    return sa.Index(None, *columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))
+
+
 subjects = sa.Table(
     "subjects",
     metadata,
@@ -89,6 +94,9 @@ analyses = sa.Table(
     sa.Column("expires_at", Timestamp),
     sa.Column("retrieval_count", sa.Integer, nullable=False),
     sa.Column("max_retrievals", sa.Integer),
+    sa.Column("is_anonymous", sa.Boolean, nullable=False),
+    sa.Column("is_pinned", sa.Boolean, nullable=False),
+    sa.Column("deleted_at", Timestamp),
     # One run at a time per owner and input; cleared when the run ends.
     sa.UniqueConstraint("active_key"),
     # Every filter of a list has an index that ends in the list's order.
@@ -101,24 +109,17 @@ analyses = sa.Table(
     sa.Index(None, "subject", "created_at", "id"),
     sa.Index(None, "client_session_id", "fingerprint", "created_at", "id"),
     *(
-        sa.Index(
-            None,
-            name,
-            "created_at",
-            "id",
-            sqlite_where=sa.text(f"{name} IS NOT NULL"),
-            postgresql_where=sa.text(f"{name} IS NOT NULL"),
-        )
+        _index_where(f"{name} IS NOT NULL", name, "created_at", "id")
         for name in ("thread_id", "session_id", "process_instance_id")
     ),
-    sa.Index(
-        None,
-        "expires_at",
-        sqlite_where=sa.text("expires_at IS NOT NULL"),
-        postgresql_where=sa.text("expires_at IS NOT NULL"),
-    ),
+    _index_where("expires_at IS NOT NULL", "expires_at"),
     # For the reference check when a payload goes.
     sa.Index(None, "result_hash"),
+    # What retention looks for; few rows at any time.
+    _index_where("deleted_at IS NOT NULL", "deleted_at", "id"),
+    _index_where("deleted_at IS NOT NULL", "client_session_id", "deleted_at", "id"),
+    _index_where("retrieval_count >= max_retrievals", "max_retrievals", "id"),
+    _index_where("is_anonymous", "is_anonymous", "created_at", "id"),
 )
 
 tags = sa.Table(
@@ -197,6 +198,7 @@ progress = sa.Table(
     _analysis_key(primary_key=True),
     sa.Column("data", Json, nullable=False),
     sa.Column("updated_at", Timestamp, nullable=False),
+    sa.Index(None, "updated_at"),
 )
 
 checkpoints = sa.Table(
@@ -223,6 +225,8 @@ ledger = sa.Table(
     sa.Column("actor", FreeText, nullable=False),
     sa.Column("data", Json, nullable=False),
     sa.Index(None, "analysis_id", "sequence"),
+    # The live feed's order; on SQLite the sequence itself is, and no row is indexed.
+    _index_where('"transaction" > 0', "transaction", "sequence"),
     sqlite_autoincrement=True,
 )
 
@@ -247,18 +251,8 @@ jobs = sa.Table(
     sa.Index(None, "status", "kind", "rank", "run_at", "id"),
     # Whether anything is due, and when the next will be, must not cost a walk over all that is not.
     sa.Index(None, "status", "kind", "run_at"),
-    sa.Index(
-        None,
-        "lease_until",
-        sqlite_where=sa.text("lease_until IS NOT NULL"),
-        postgresql_where=sa.text("lease_until IS NOT NULL"),
-    ),
-    sa.Index(
-        None,
-        "analysis_id",
-        sqlite_where=sa.text("analysis_id IS NOT NULL"),
-        postgresql_where=sa.text("analysis_id IS NOT NULL"),
-    ),
+    _index_where("lease_until IS NOT NULL", "lease_until"),
+    _index_where("analysis_id IS NOT NULL", "analysis_id"),
     # A fenced worker must never meet the number of another job.
     sqlite_autoincrement=True,
 )
@@ -290,5 +284,57 @@ owners = sa.Table(
     metadata,
     sa.Column("client_session_id", FreeText, primary_key=True),
     sa.Column("created_at", Timestamp, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_id", sa.Text, primary_key=True),
+    # SHA-256 of the secret: whoever reads the table learns no token.
+    sa.Column("hash", sa.Text, nullable=False, unique=True),
+    sa.Column("name", FreeText, nullable=False),
+    sa.Column("owner", FreeText, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("created_by", FreeText, nullable=False),
+    sa.Column("expires_at", Timestamp),
+    sa.Column("revoked_at", Timestamp),
+    sa.Column("last_used_at", Timestamp),
+    sa.Index(None, "created_at", "token_id"),
+    sa.Index(None, "owner", "created_at", "token_id"),
+    sqlite_with_rowid=False,
+)
+
+# Keys that all processes of an installation share: they sign cursors and client ids.
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What a request with an Idempotency-Key led to.
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("owner", FreeText, primary_key=True),
+    sa.Column("key", FreeText, primary_key=True),
+    sa.Column("request_hash", sa.Text, nullable=False),
+    sa.Column("resource_id", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Index(None, "created_at"),
+    sqlite_with_rowid=False,
+)
+
+rate_limits = sa.Table(
+    "rate_limits",
+    metadata,
+    sa.Column("key", FreeText, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Index(None, "expires_at"),
     sqlite_with_rowid=False,
 )

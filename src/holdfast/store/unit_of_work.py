@@ -6,7 +6,9 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis, Change
+from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, WrongOwner
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
 from holdfast.store.analyses import Analyses, Stored
@@ -48,6 +50,25 @@ class UnitOfWork:
         self.jobs = Jobs(connection, engine)
         self.ledger = Ledger(connection, engine)
         self.counters = Counters(connection, engine)
+
+    def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
+        """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            WrongOwner: it belongs to somebody else.
+            AnalysisGone: it has expired, is used up, or is in the trash.
+        """
+        stored = self.analyses.find(analysis_id, lock=lock)
+        if stored is None:
+            raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
+        value = stored.value
+        owner, ip = value.context.client_session_id, value.context.client_ip
+        if not caller.may_see(owner, is_anonymous=value.is_anonymous, ip=ip):
+            raise WrongOwner(analysis_id=analysis_id)
+        if not value.is_visible(self.now):
+            raise AnalysisGone(analysis_id=analysis_id)
+        return stored
 
     def add(self, changes: Sequence[Change], *, active_key: str | None = None) -> dict[str, int]:
         """Keep new analyses with their events and jobs.

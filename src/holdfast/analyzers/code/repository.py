@@ -18,7 +18,8 @@ GIT_ERRORS = (pygit2.GitError, KeyError, ValueError, OSError)
 
 _WINDOW_BYTES = 1 << 20
 _MAPPED_BYTES = 16 << 20
-_CACHE_BYTES = 32 << 20
+_CACHE_BYTES = 24 << 20
+_WALK_CACHE_BYTES = 2 << 20
 _CACHED_TREE_BYTES = 128 << 10
 _MAX_DEPTH = 100
 _MAX_FILES = 500_000
@@ -31,14 +32,15 @@ def configure_libgit2() -> None:
     """Bound libgit2's memory in this process and let it read other users' repositories.
 
     libgit2 maps whole packs by default; here a process maps at most 16 MiB of them. Trees up to 128 KiB are
-    cached (4 KiB by default), because neighbouring commits share most of theirs.
+    cached (4 KiB by default), because neighbouring commits share most of theirs; a walk over files or commits
+    meets each object once, so that only those who compare commits get a cache worth its memory.
 
     Git refuses repositories of other users since it would run hooks and helpers that their configuration
     names. Nothing is run here, only objects are read, so a service may analyse repositories it does not own.
     """
     pygit2.settings.mwindow_size = _WINDOW_BYTES
     pygit2.settings.mwindow_mapped_limit = _MAPPED_BYTES
-    pygit2.settings.cache_max_size(_CACHE_BYTES)
+    pygit2.settings.cache_max_size(_WALK_CACHE_BYTES)
     pygit2.settings.cache_object_limit(ObjectType.TREE, _CACHED_TREE_BYTES)
     pygit2.settings.owner_validation = False
 
@@ -133,6 +135,7 @@ def cached_repository(git_directory: str) -> pygit2.Repository:
     The last one only: a worker process serves one run at a time. libgit2's objects must not be shared by threads.
     """
     if getattr(_local, "git_directory", None) != git_directory:
+        pygit2.settings.cache_max_size(_CACHE_BYTES)
         _local.repository = open_repository(git_directory)
         _local.git_directory = git_directory
     repository: pygit2.Repository = _local.repository

@@ -31,12 +31,20 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("owner", types.FreeText(), nullable=False),
+        sa.Column("key", types.FreeText(), nullable=False),
+        sa.Column("request_hash", sa.Text(), nullable=False),
+        sa.Column("resource_id", sa.Text(), nullable=False),
+        sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "key", name=op.f("pk_idempotency_keys")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False)
+    op.create_table(
         "jobs",
         sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("payload", types.Json(), nullable=False),
@@ -72,19 +80,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("lease_until IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_jobs_status_kind_rank_run_at_id"),
-        "jobs",
-        ["status", "kind", "rank", "run_at", "id"],
-        unique=False,
+        op.f("ix_jobs_status_kind_rank_run_at_id"), "jobs", ["status", "kind", "rank", "run_at", "id"], unique=False
     )
     op.create_index(op.f("ix_jobs_status_kind_run_at"), "jobs", ["status", "kind", "run_at"], unique=False)
     op.create_table(
         "ledger",
         sa.Column(
-            "sequence",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column("transaction", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("at", types.Timestamp(), nullable=False),
@@ -97,6 +99,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_ledger_analysis_id_sequence"), "ledger", ["analysis_id", "sequence"], unique=False)
+    op.create_index(
+        op.f("ix_ledger_transaction_sequence"),
+        "ledger",
+        ["transaction", "sequence"],
+        unique=False,
+        sqlite_where=sa.text('"transaction" > 0'),
+        postgresql_where=sa.text('"transaction" > 0'),
+    )
     op.create_table(
         "owners",
         sa.Column("client_session_id", types.FreeText(), nullable=False),
@@ -107,10 +117,7 @@ def upgrade() -> None:
     op.create_table(
         "payloads",
         sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -120,6 +127,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payloads")),
         sa.UniqueConstraint("hash", name=op.f("uq_payloads_hash")),
     )
+    op.create_table(
+        "rate_limits",
+        sa.Column("key", types.FreeText(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", types.Timestamp(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_rate_limits")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_rate_limits_expires_at"), "rate_limits", ["expires_at"], unique=False)
     op.create_table(
         "schedules",
         sa.Column("name", sa.Text(), nullable=False),
@@ -132,12 +148,17 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_schedules_next_at"), "schedules", ["next_at"], unique=False)
     op.create_table(
+        "secrets",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "subjects",
         sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("key", types.FreeText(), nullable=False),
@@ -148,12 +169,29 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "key", name=op.f("uq_subjects_kind_key")),
     )
     op.create_table(
+        "tokens",
+        sa.Column("token_id", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("name", types.FreeText(), nullable=False),
+        sa.Column("owner", types.FreeText(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.Column("created_by", types.FreeText(), nullable=False),
+        sa.Column("expires_at", types.Timestamp(), nullable=True),
+        sa.Column("revoked_at", types.Timestamp(), nullable=True),
+        sa.Column("last_used_at", types.Timestamp(), nullable=True),
+        sa.PrimaryKeyConstraint("token_id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("hash", name=op.f("uq_tokens_hash")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_tokens_created_at_token_id"), "tokens", ["created_at", "token_id"], unique=False)
+    op.create_index(
+        op.f("ix_tokens_owner_created_at_token_id"), "tokens", ["owner", "created_at", "token_id"], unique=False
+    )
+    op.create_table(
         "analyses",
         sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column("analysis_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -193,6 +231,9 @@ def upgrade() -> None:
         sa.Column("expires_at", types.Timestamp(), nullable=True),
         sa.Column("retrieval_count", sa.Integer(), nullable=False),
         sa.Column("max_retrievals", sa.Integer(), nullable=True),
+        sa.Column("is_anonymous", sa.Boolean(), nullable=False),
+        sa.Column("is_pinned", sa.Boolean(), nullable=False),
+        sa.Column("deleted_at", types.Timestamp(), nullable=True),
         sa.ForeignKeyConstraint(["result_hash"], ["payloads.hash"], name=op.f("fk_analyses_result_hash")),
         sa.ForeignKeyConstraint(["subject"], ["subjects.id"], name=op.f("fk_analyses_subject")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_analyses")),
@@ -203,6 +244,20 @@ def upgrade() -> None:
         op.f("ix_analyses_client_session_id_created_at_id"),
         "analyses",
         ["client_session_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_analyses_client_session_id_deleted_at_id"),
+        "analyses",
+        ["client_session_id", "deleted_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_analyses_client_session_id_fingerprint_created_at_id"),
+        "analyses",
+        ["client_session_id", "fingerprint", "created_at", "id"],
         unique=False,
     )
     op.create_index(
@@ -219,6 +274,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_analyses_created_at_id"), "analyses", ["created_at", "id"], unique=False)
     op.create_index(
+        op.f("ix_analyses_deleted_at_id"),
+        "analyses",
+        ["deleted_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_analyses_expires_at"),
         "analyses",
         ["expires_at"],
@@ -227,12 +290,22 @@ def upgrade() -> None:
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_analyses_client_session_id_fingerprint_created_at_id"),
+        op.f("ix_analyses_is_anonymous_created_at_id"),
         "analyses",
-        ["client_session_id", "fingerprint", "created_at", "id"],
+        ["is_anonymous", "created_at", "id"],
         unique=False,
+        sqlite_where=sa.text("is_anonymous"),
+        postgresql_where=sa.text("is_anonymous"),
     )
     op.create_index(op.f("ix_analyses_kind_created_at_id"), "analyses", ["kind", "created_at", "id"], unique=False)
+    op.create_index(
+        op.f("ix_analyses_max_retrievals_id"),
+        "analyses",
+        ["max_retrievals", "id"],
+        unique=False,
+        sqlite_where=sa.text("retrieval_count >= max_retrievals"),
+        postgresql_where=sa.text("retrieval_count >= max_retrievals"),
+    )
     op.create_index(
         op.f("ix_analyses_process_instance_id_created_at_id"),
         "analyses",
@@ -265,10 +338,7 @@ def upgrade() -> None:
     op.create_table(
         "attempts",
         sa.Column(
-            "analysis",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "analysis", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
@@ -283,16 +353,10 @@ def upgrade() -> None:
     op.create_table(
         "findings",
         sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.Identity(always=False),
-            nullable=False,
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
         ),
         sa.Column(
-            "analysis",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "analysis", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("rule", types.FreeText(), nullable=False),
@@ -310,18 +374,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("analysis", "ordinal", name=op.f("uq_findings_analysis_ordinal")),
     )
     op.create_index(
-        op.f("ix_findings_analysis_severity_ordinal"),
-        "findings",
-        ["analysis", "severity", "ordinal"],
-        unique=False,
+        op.f("ix_findings_analysis_severity_ordinal"), "findings", ["analysis", "severity", "ordinal"], unique=False
     )
     op.create_table(
         "metrics",
         sa.Column(
-            "analysis",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "analysis", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
@@ -332,25 +390,20 @@ def upgrade() -> None:
     op.create_table(
         "progress",
         sa.Column(
-            "analysis",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "analysis", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("data", types.Json(), nullable=False),
         sa.Column("updated_at", types.Timestamp(), nullable=False),
         sa.ForeignKeyConstraint(["analysis"], ["analyses.id"], name=op.f("fk_progress_analysis"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("analysis", name=op.f("pk_progress")),
     )
+    op.create_index(op.f("ix_progress_updated_at"), "progress", ["updated_at"], unique=False)
     op.create_table(
         "tags",
         sa.Column("tag", types.FreeText(), nullable=False),
         sa.Column("created_at", types.Timestamp(), autoincrement=False, nullable=False),
         sa.Column(
-            "analysis",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "analysis", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("client_session_id", types.FreeText(), nullable=False),
         sa.ForeignKeyConstraint(["analysis"], ["analyses.id"], name=op.f("fk_tags_analysis"), ondelete="CASCADE"),
@@ -366,12 +419,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "finding_items",
-        sa.Column(
-            "finding",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
-        ),
+        sa.Column("finding", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("ordinal", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("key", types.FreeText(), nullable=False),
         sa.Column("data", types.Json(), nullable=False),
