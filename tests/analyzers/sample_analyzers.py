@@ -291,6 +291,27 @@ class TwoMaps(Sample):
         return Outcome(result=list(ctx.map(double, inner(), key=lambda part: f"outer{part}")))
 
 
+def own_pid(part: int) -> int:
+    time.sleep(0.005)
+    return os.getpid()
+
+
+def pid_of_another_function(part: int) -> int:
+    return own_pid(part)
+
+
+class ProcessesOfTwoMaps(Sample):
+    """In which processes the parts of three maps are computed, two of them of one function."""
+
+    def run(self, ctx: RunContext) -> Outcome:
+        functions = {"first": own_pid, "again": own_pid, "other": pid_of_another_function}
+        return Outcome(
+            result=[
+                list(ctx.map(function, range(40), key=(name + "{}").format)) for name, function in functions.items()
+            ]
+        )
+
+
 def meet(part: tuple[int, str]) -> bool:
     number, log = part
     note(log, number)

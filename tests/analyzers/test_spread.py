@@ -132,6 +132,14 @@ def test_one_map_may_feed_another() -> None:
     assert json.loads(ends[0].report.payload) == [4 * n for n in range(2000)]
 
 
+def test_each_function_gets_processes_without_what_another_left_there() -> None:
+    end = run("ProcessesOfTwoMaps", spread=AT_ONCE)
+    assert end.report is not None
+    first, again, other = (set(pids) for pids in json.loads(end.report.payload))
+    assert again <= first
+    assert not other & first
+
+
 def test_a_long_first_part_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
     # Each part waits until the other one has begun.
     end = run("Meet", spread=ADAPTIVE, log=str(tmp_path / "log"))

@@ -55,6 +55,8 @@ class Spread:
         self.check = check
         self._lock = threading.Lock()
         self._pool: Pool | None = None
+        self._serves: Callable[[Any], Any] | None = None
+        self._borrowers = 0
         self._watcher: threading.Thread | None = None
         self._alone: tuple[_Window, float] | None = None
 
@@ -63,13 +65,26 @@ class Spread:
         """Whether there is a pool."""
         return self._pool is not None
 
-    def pool(self) -> Pool:
-        """The pool, started if need be."""
+    def borrow(self, function: Callable[[Any], Any]) -> Pool:
+        """The pool, started if need be; new processes for another function, unless both maps go on at once.
+
+        What a function leaves in memory (caches, parsers' heaps) would else add to what the next one needs.
+        """
         with self._lock:
+            address = self.settings.dask_address
+            if isinstance(self._pool, ProcessPool) and not self._borrowers and self._serves is not function:
+                self._pool.close()
+                self._pool = None
             if self._pool is None:
-                address = self.settings.dask_address
                 self._pool = DaskPool(address) if address else ProcessPool(self.settings.local_processes)
+            self._serves = function
+            self._borrowers += 1
             return self._pool
+
+    def give_back(self) -> None:
+        """A map that borrowed the pool is over."""
+        with self._lock:
+            self._borrowers -= 1
 
     def begins_alone(self, window: "_Window", at: float) -> None:
         """The run's thread computes a part; if it takes long, the others should not wait for it."""
@@ -310,7 +325,7 @@ class _Window:
                 return
             self._shared = True
             try:
-                self._pool = self._spread.pool()
+                self._pool = self._spread.borrow(self._function)
                 self._fill(self._pool)
             except Exception as error:  # noqa: BLE001 - raised in the run's thread
                 self._start_error = error
@@ -396,3 +411,5 @@ class _Window:
             handles, self._handles = self._handles, {}
         for handle in handles.values():
             handle.cancel()
+        if self._pool is not None:
+            self._spread.give_back()
