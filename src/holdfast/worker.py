@@ -20,6 +20,8 @@ _BATCH = 100
 # A ring may be lost, so look without one now and then.
 _IDLE_SECONDS = 1.0
 _AFTER_STORE_ERROR_SECONDS = 0.5
+# How often a worker that always finds a job looks after lost jobs and schedules.
+_TEND_SECONDS = 0.25
 
 
 def worker_name(random: bytes) -> str:
@@ -77,6 +79,8 @@ class Worker:
         self._holds: dict[int, _Hold] = {}
         self._mutex = threading.Lock()
         self._finished = 0
+        self._was_busy = False
+        self._tended_at = 0.0
 
     def stop(self) -> None:
         """Ask it to stop: long jobs are given back, ``run`` returns soon. Safe in a signal handler."""
@@ -94,7 +98,7 @@ class Worker:
         try:
             while not self._drain.is_set():
                 count = self._bell.count()
-                busy = self._step(threads)
+                busy = self._was_busy = self._step(threads)
                 threads = [thread for thread in threads if thread.is_alive()]
                 if until_idle and not busy and not threads:
                     break
@@ -111,9 +115,11 @@ class Worker:
     def _step(self, threads: list[threading.Thread]) -> bool:
         """Claim and start what is due; True when there was something."""
         try:
-            self._jobs.take_back(worker=self.name)
-            self._jobs.fire_schedules()
-            short = self._claim(self._short, _BATCH)
+            if not self._was_busy or time.monotonic() - self._tended_at >= _TEND_SECONDS:
+                self._jobs.take_back(worker=self.name)
+                self._jobs.fire_schedules()
+                self._tended_at = time.monotonic()
+            short = self._claim(self._short, _BATCH, likely=self._was_busy)
             if short:
                 self._do_short(short)
             free = self._concurrency - sum(thread.is_alive() for thread in threads)
@@ -136,8 +142,8 @@ class Worker:
         # What is due but unclaimed waits for a free thread, whose end rings the bell.
         return _IDLE_SECONDS if due is None or due <= 0 else min(due, _IDLE_SECONDS)
 
-    def _claim(self, kinds: Sequence[str], limit: int) -> list[_Hold]:
-        holds = [_Hold(job, self._drain) for job in self._jobs.claim(self.name, kinds, limit)]
+    def _claim(self, kinds: Sequence[str], limit: int, *, likely: bool = False) -> list[_Hold]:
+        holds = [_Hold(job, self._drain) for job in self._jobs.claim(self.name, kinds, limit, likely=likely)]
         with self._mutex:
             self._holds.update((hold.job.id, hold) for hold in holds)
         return holds

@@ -16,7 +16,12 @@ from holdfast.analyzers.pools import SpreadSettings
 from holdfast.domain.analysis import Status
 from holdfast.domain.errors import LeaseLost
 from holdfast.domain.findings import Finding, Severity
+from holdfast.domain.progress import Progress
 from tests.analyzers.keepers import ALONE, AT_ONCE, MemoryKeeper, alive, lines, run, wait_until
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
 
 
 def test_a_run_completes_with_its_progress_in_order() -> None:
@@ -48,6 +53,20 @@ def test_the_last_counts_of_a_phase_and_of_a_failed_run_are_told(fails: bool) ->
     first, second = last["First"], last["Second"]
     assert (first.items_processed, first.groups_found, first.current_message) == (2, 1, "both")
     assert (second.items_processed, second.current_message) == (3, "three of five")
+
+
+def test_a_result_is_taken_however_long_the_keeper_took_before_it() -> None:
+    class Waiting(MemoryKeeper):
+        """Its store is away: the process has long ended when its messages are read, one by one."""
+
+        def progressed(self, progress: Progress) -> None:
+            super().progressed(progress)
+            wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children()))
+            time.sleep(0.35)  # longer than the end of a killed process's stream is waited for
+
+    keeper = Waiting()
+    assert run("Quick", keeper, fails=False).status is Status.COMPLETED
+    assert len(keeper.progress) > 1
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ class _Run:
         self._output = Output()
         self._timeout_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self._next_poll = 0.0
+        self._taken = 0
         self._socket, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -227,6 +228,7 @@ class _Run:
         return True
 
     def _take(self, message: FromRun) -> None:
+        self._taken += 1
         match message:
             case Load():
                 values = self._keeper.load(message.scope, message.keys)
@@ -260,9 +262,14 @@ class _Run:
             self._wait_for_exit(_DRAIN_SECONDS)
         self._kill()
         until = time.monotonic() + _DRAIN_SECONDS
-        # To the end of both streams; not for ever, as a process that left the group may hold them open.
-        while time.monotonic() < until and self._final is None and self._failed is None and self._converse(0.02):
-            pass
+        # To the end of both streams; not for ever, as a process that left the group may hold them open. What the
+        # keeper takes to keep a message does not count: the result may stand behind it.
+        while time.monotonic() < until and self._final is None and self._failed is None:
+            taken = self._taken
+            if not self._converse(0.02):
+                break
+            if self._taken != taken:
+                until = time.monotonic() + _DRAIN_SECONDS
         while self._read_output() and time.monotonic() < until:
             pass
 

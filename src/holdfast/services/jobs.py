@@ -38,10 +38,17 @@ class JobsService:
         """Keep new jobs."""
         self._store.write(lambda uow: uow.jobs.enqueue(jobs, uow.now))
 
-    def claim(self, worker: str, kinds: Sequence[str], limit: int) -> list[Job]:
-        """Lease due jobs to a worker."""
-        # Looked for first: an idle worker must not write, or it would wake all the others.
-        if limit <= 0 or not self._store.read(lambda uow: uow.jobs.is_due(kinds, uow.now)):
+    def claim(self, worker: str, kinds: Sequence[str], limit: int, *, likely: bool = False) -> list[Job]:
+        """Lease due jobs to a worker.
+
+        Args:
+            worker: who leases them.
+            kinds: the kinds that it can do.
+            limit: how many at most.
+            likely: whether there are probably some.
+        """
+        # Else looked for first: an idle worker must not write, or it would wake all the others.
+        if limit <= 0 or not (likely or self._store.read(lambda uow: uow.jobs.is_due(kinds, uow.now))):
             return []
         return self._store.write(lambda uow: uow.jobs.claim(worker, kinds, limit, uow.now, self._lease))
 

@@ -35,7 +35,7 @@ _DUE = Prepared(
     )
 )
 _DUE_IN_ORDER = (
-    sa.select(_t.id)
+    sa.select(_t.id, _t.rank, _t.run_at)
     .where(
         _t.status == JobStatus.READY.value,
         _t.kind == sa.bindparam("wanted", type_=_t.kind.type),
@@ -94,20 +94,16 @@ class Jobs:
         """
         if limit <= 0 or not kinds:
             return []
-        order = (_t.rank, _t.run_at, _t.id)
         # Kind by kind, so that each look-up walks its index in order and stops at the limit.
         due = self._engine.skip_locked(_DUE_IN_ORDER)
-        found = [
-            key
+        found = sorted(
+            (row.rank, row.run_at, row.id)
             for kind in kinds
-            for key in self._connection.execute(due, {"wanted": kind, "now": now, "most": limit}).scalars()
-        ]
+            for row in self._connection.execute(due, {"wanted": kind, "now": now, "most": limit})
+        )
         if not found:
             return []
-        chosen = found
-        if len(kinds) > 1:
-            rank = sa.select(_t.id).where(_t.id.in_(found)).order_by(*order).limit(limit)
-            chosen = list(self._connection.execute(rank).scalars())
+        chosen = [key for _, _, key in found[:limit]]
         update = (
             sa.update(tables.jobs)
             .where(_t.id.in_(chosen))
@@ -152,6 +148,8 @@ class Jobs:
 
     def remove_many(self, jobs: Sequence[Job], worker: str) -> set[int]:
         """The jobs are done; returns those that were still the worker's."""
+        if len(jobs) == 1:
+            return {jobs[0].id} if self.remove(jobs[0]) else set()
         claims = sa.tuple_(_t.id, _t.attempt).in_([(job.id, job.attempt) for job in jobs])
         delete = sa.delete(tables.jobs).where(claims, _t.lease_owner == worker).returning(_t.id)
         return set(self._connection.execute(delete).scalars())

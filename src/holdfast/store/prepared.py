@@ -96,28 +96,32 @@ class _Compiled:
         if not isinstance(compiled, SQLCompiler):
             raise TypeError(f"{statement!r} is no query")
         self.sql = compiled.string
-        self._positions = compiled.positiontup
-        self._binds = [
-            (name, parameter.value, parameter.type.dialect_impl(dialect).bind_processor(dialect))
+        self._is_positional = compiled.positiontup is not None
+        binds = {
+            name: (name, parameter.value, _bind_processor(parameter.type, dialect))
             for parameter, name in compiled.bind_names.items()
-        ]
+        }
+        self._binds = [binds[name] for name in compiled.positiontup or binds]
         returned = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
         self._results = [(str(column.key), _result_processor(column.type, dialect)) for column in returned]
 
     def bind(self, values: Row) -> Any:
         """The driver's parameters."""
-        bound = {}
-        for name, default, process in self._binds:
-            value = values.get(name, default)
-            # No type of ours makes anything of None, and most columns of an analysis are None.
-            bound[name] = value if process is None or value is None else process(value)
-        if self._positions is None:
-            return bound
-        return tuple([bound[name] for name in self._positions])
+        get = values.get
+        # No type of ours makes anything of None, and most columns of an analysis are None.
+        if self._is_positional:
+            return [
+                value if (value := get(name, default)) is None or process is None else process(value)
+                for name, default, process in self._binds
+            ]
+        return {
+            name: value if (value := get(name, default)) is None or process is None else process(value)
+            for name, default, process in self._binds
+        }
 
     def execute_each(self, cursor: Any, rows: Sequence[Row]) -> Iterator[Sequence[Any]]:
         """Run for each row and give what the driver returns; where each run is a round trip, all in one go."""
-        if self._positions is not None:
+        if self._is_positional:
             for row in rows:
                 yield from cursor.execute(self.sql, self.bind(row))
             return
@@ -133,6 +137,15 @@ class _Compiled:
             name: value if process is None or value is None else process(value)
             for (name, process), value in zip(self._results, row, strict=True)
         }
+
+
+def _bind_processor(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    inner = type_.dialect_impl(dialect)
+    if isinstance(type_, sa.types.TypeDecorator) and type_.impl_instance.bind_processor(dialect) is None:
+        # Straight to our own types, without the decorator's wrapper around each value.
+        convert = type_.process_bind_param
+        return lambda value: convert(value, dialect)
+    return inner.bind_processor(dialect)
 
 
 def _result_processor(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
