@@ -125,8 +125,8 @@ def test_every_field_comes_back(store: Store, value: Analysis) -> None:
 
 
 def clear(store: Store) -> None:
-    """Forget what the example before has left: a subject's title and attributes are those first kept."""
-    for table in (tables.analyses, tables.subjects):
+    """Forget what the example before has left: a subject's first title, and counters near their column's end."""
+    for table in (tables.analyses, tables.subjects, tables.counters):
         store.engine.write(lambda c: c.execute(sa.delete(table)).close())  # noqa: B023 written at once
 
 
