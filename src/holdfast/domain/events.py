@@ -51,7 +51,12 @@ EVENTS = {
     "analysis.timed_out": "A run took longer than it may",
     "analysis.resumed": "An ended run was queued again, to continue from its last checkpoint",
     "analysis.reused": "A kept result answered a request for a new analysis",
-    "analysis.deleted": "An analysis was deleted with its result",
+    "analysis.deleted": "An analysis was put into the trash",
+    "analysis.restored": "An analysis was taken out of the trash",
+    "analysis.purged": "An analysis was deleted for good, by hand or with the trash",
+    "analysis.expired": "An analysis was removed by retention; `reason` says why",
+    "analysis.pinned": "An analysis was pinned: retention leaves it alone",
+    "analysis.unpinned": "An analysis was unpinned",
     "job.died": "A job used up its attempts and waits for somebody to look at it",
     "job.retried": "A dead job was queued again",
 }
