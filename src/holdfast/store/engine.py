@@ -215,8 +215,11 @@ class Engine:
             return 0
 
         def shrink(connection: sa.Connection) -> int:
-            # Each row that it returns is a page; unread, it would stop at the first.
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({min(pages, left)})").all()
+            cursor = connection.connection.cursor()
+            for _ in range(min(pages, left)):
+                # A page at a time: it gives a row without columns for each, and the driver takes the first for the end.
+                cursor.execute("PRAGMA incremental_vacuum(1)")
+            cursor.close()
             return _free_pages(connection)
 
         return self.write(shrink)
