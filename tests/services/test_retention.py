@@ -580,6 +580,19 @@ def test_room_is_given_back(hf: Holdfast, database: str, clock: FakeClock) -> No
         assert again.engine.check() == []
 
 
+def test_the_log_is_trimmed(hf: Holdfast, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rich(hf, 1)
+    log = Path(database.removeprefix("sqlite:///") + "-wal")
+    hf.engine.trim_log()
+    if hf.engine.dialect == "sqlite":
+        assert log.stat().st_size > 0
+        monkeypatch.setattr("holdfast.store.engine._LARGE_LOG", 0)
+        hf.engine.trim_log()
+        assert log.stat().st_size == 0
+    hf.engine.optimize()
+    rich(hf, 2)
+
+
 def test_writers_and_sweeps_get_along(database: str, clock: FakeClock) -> None:
     """On PostgreSQL a subject may be forgotten while somebody stores something about it."""
     with opened(database, clock) as hf, ThreadPoolExecutor(5) as pool:

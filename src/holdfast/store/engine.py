@@ -183,7 +183,7 @@ class Engine:
             with locked_file(self._path.with_name(self._path.name + "-sweep")) as held:
                 yield held
             return
-        with translated(), self._alone() as connection:
+        with self._outside() as connection:
             held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_SWEEP_LOCK))).scalar())
             try:
                 yield held
@@ -192,10 +192,9 @@ class Engine:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(_SWEEP_LOCK)))
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[sa.Connection]:
-        """A connection outside of any transaction, for what cannot be or must not be in one."""
-        pool = self._readers if self.dialect == "sqlite" else self._writers
-        with translated(), pool.connect() as connection:
+    def _outside(self) -> Iterator[sa.Connection]:
+        """A connection to PostgreSQL outside of any transaction, for what cannot be or must not be in one."""
+        with translated(), self._writers.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def give_back(self, pages: int) -> int:
@@ -227,28 +226,33 @@ class Engine:
     def vacuum(self, tables: Sequence[str]) -> None:
         """Let PostgreSQL reuse what was deleted from tables; not inside a transaction."""
         if self.dialect == "postgresql":
-            with self._alone() as connection:
+            with self._outside() as connection:
                 for table in tables:
                     connection.exec_driver_sql(f'VACUUM (ANALYZE) "{table}"')
 
     def optimize(self) -> None:
-        """Let the database learn what its tables hold by now."""
-        with self._alone() as connection:
-            connection.exec_driver_sql("PRAGMA optimize=0x10002" if self.dialect == "sqlite" else "ANALYZE")
+        """Let the database learn what its tables hold by now; a sample of each is enough."""
+        if self.dialect == "sqlite":
+            self.write(lambda connection: connection.exec_driver_sql("PRAGMA optimize=0x10002"))
+        else:
+            with self._outside() as connection:
+                connection.exec_driver_sql("ANALYZE")
 
     def trim_log(self) -> None:
         """Make SQLite's log small again when it has grown, unless somebody is busy with it."""
         log = None if self.dialect == "postgresql" else self._path.with_name(self._path.name + "-wal")
         if log is None or not log.exists() or log.stat().st_size < _LARGE_LOG:
             return
-        with self._alone() as connection:
-            # The first does most of it and is in nobody's way; the second must not keep writers waiting.
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
-            connection.exec_driver_sql("PRAGMA busy_timeout = 20").all()
+        with translated(), contextlib.closing(self._readers.raw_connection()) as connection:
+            cursor = connection.cursor()
             try:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+                # The first does most of it and is in nobody's way; the second must not keep writers waiting.
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                cursor.execute("PRAGMA busy_timeout = 20").fetchall()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}").all()
+                cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}").fetchall()
+                cursor.close()
 
     def close(self) -> None:
         """Release every connection; nothing can be read or written any more."""
