@@ -15,17 +15,22 @@ from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
 from holdfast.domain.checks import check_kind, check_metrics, check_positive, check_priority, check_tags
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
+    AnalysisGone,
     AnalysisNotFound,
     ContentConflict,
     IllegalMove,
     InvalidInput,
+    ResultNotFound,
     VersionConflict,
 )
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.fingerprint import code_hash, fingerprint
+from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.retention import SWEEP_JOB, Rules
 from holdfast.domain.subjects import Subject
+from holdfast.domain.tracking import track_scope
 from holdfast.store.analyses import Filter, Stored
 from holdfast.store.idempotency import Keyed
 from holdfast.store.payloads import Payload, pack
@@ -102,6 +107,7 @@ class AnalysesService:
         reuse_seconds: float,
         timeout_seconds: float | None,
         max_attempts: int,
+        rules: Rules,
     ) -> None:
         """Work on ``store``.
 
@@ -113,7 +119,9 @@ class AnalysesService:
             reuse_seconds: how old a result may be to answer a new request for the same input.
             timeout_seconds: how long an attempt may run unless the request says otherwise.
             max_attempts: how often a run is begun when its worker or process is lost.
+            rules: how long things are kept.
         """
+        self._rules = rules
         self._store = store
         self._registry = registry
         self._clock = clock
@@ -138,6 +146,7 @@ class AnalysesService:
         max_retrievals: int | None = None,
         refreshed_from: str | None = None,
         idempotency_key: str | None = None,
+        caller: Caller = LOCAL,
     ) -> Submission:
         """Ask for an analysis; a worker runs it.
 
@@ -155,11 +164,12 @@ class AnalysesService:
             priority: higher runs first.
             timeout_seconds: how long an attempt may run, 0 for no limit; what the analyzer or the setting says when
                 None.
-            ttl_seconds: how long to keep it; None for ever.
-            max_retrievals: how often its result may be retrieved.
+            ttl_seconds: how long to keep it; as the kind's policy says when None.
+            max_retrievals: how often its result may be retrieved; None without limit.
             refreshed_from: the analysis that it will take the place of.
             idempotency_key: names the request: within a day the same key of the same owner leads to the same
                 analysis, whatever has become of it, and makes nothing.
+            caller: who asks; what an anonymous one asks for is kept only for a while.
 
         Raises:
             UnknownKind: there is no such analyzer.
@@ -168,9 +178,10 @@ class AnalysesService:
             ContentConflict: the id names another analysis.
             IdempotencyConflict: the key was used for another request.
             AnalysisGone: the key led to an analysis that is no longer there.
+            Forbidden: it would belong to another owner than the caller.
         """
         check_positive("timeout_seconds", timeout_seconds or None)
-        context = context or Context()
+        context = caller.context(context or Context())
         what = [kind, target, dict(params or {}), tags, force, analysis_id, refreshed_from]
         how = [priority, timeout_seconds, ttl_seconds, max_retrievals, replace(context, client_ip=None)]
         keyed = Keyed.of(context.client_session_id, idempotency_key, ["submit", what, how])
@@ -199,15 +210,14 @@ class AnalysesService:
             timeout_seconds=(default if timeout_seconds is None else timeout_seconds) or None,
             created_at=now,
             updated_at=now,
-            ttl_seconds=check_positive("ttl_seconds", ttl_seconds),
-            max_retrievals=check_positive("max_retrievals", max_retrievals),
+            **self._limits(kind, ttl_seconds, max_retrievals, caller),
             refreshed_from=None if refreshed_from is None else ids.check_id(refreshed_from, "refreshed_from"),
         )
         active_key = f"{context.client_session_id}\n{analysis.fingerprint}"
 
         def work(uow: UnitOfWork) -> Submission:
             while True:
-                known = None if analysis_id is None else uow.analyses.find(analysis_id)
+                known = None if analysis_id is None else _in_the_way(uow, analysis_id, caller)
                 if known is not None:
                     return _same_request(known.value, analysis)
                 kept = None if force else self._fresh(uow, analysis)
@@ -241,11 +251,18 @@ class AnalysesService:
         return None
 
     def _fresh(self, uow: UnitOfWork, wanted: Analysis) -> Stored | None:
-        same = Filter(client_session_id=wanted.context.client_session_id, kind=wanted.kind, status=(Status.COMPLETED,))
+        same = Filter(
+            client_session_id=wanted.context.client_session_id,
+            kind=wanted.kind,
+            status=(Status.COMPLETED,),
+            visible_at=uow.now,
+        )
         kept = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
         return kept if kept is not None and kept.value.answers(wanted, uow.now, self._reuse) else None
 
-    def store(self, results: Sequence[NewResult], *, idempotency_key: str | None = None) -> list[Analysis]:
+    def store(
+        self, results: Sequence[NewResult], *, idempotency_key: str | None = None, caller: Caller = LOCAL
+    ) -> list[Analysis]:
         """Keep results that were found elsewhere, all in one transaction.
 
         Storing the same content under the same id again is harmless.
@@ -253,6 +270,7 @@ class AnalysesService:
         Args:
             results: the results; their ids must differ from each other.
             idempotency_key: names the request, see ``submit``; the results must be one owner's then.
+            caller: who stores them; what an anonymous one stores is kept only for a while.
 
         Returns:
             The analyses, in the same order.
@@ -261,8 +279,9 @@ class AnalysesService:
             ContentConflict: an id is taken by other content; nothing was stored.
             IdempotencyConflict: the key was used for another request; nothing was stored.
             AnalysisGone: the key led to analyses that are no longer there.
+            Forbidden: a result would belong to another owner than the caller.
         """
-        prepared = [self._prepare(result) for result in results]
+        prepared = [self._prepare(result, caller) for result in results]
         keyed = _keyed_results(prepared, idempotency_key)
         if len({analysis.analysis_id for analysis, _, _ in prepared}) != len(prepared):
             raise InvalidInput("Two results to be stored have the same analysis_id", field="analysis_id")
@@ -278,15 +297,18 @@ class AnalysesService:
             kept = {
                 kept.analysis_id: kept
                 for start in range(0, len(ordered), _STORE_AT_ONCE)
-                for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE])
+                for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE], caller)
             }
             analyses = [kept[analysis.analysis_id] for analysis, _, _ in prepared]
             uow.idempotency.settle(keyed, [analysis.analysis_id for analysis in analyses])
+            if caller.is_anonymous and uow.counters.value("anonymous_bytes") > self._rules.anonymous_bytes:
+                # A flood of results must not have the disk until the next sweep is due.
+                uow.jobs.enqueue([NewJob(kind=SWEEP_JOB, unique_key=f"schedule:{SWEEP_JOB}")], uow.now)
             return analyses
 
         return self._store.write(work)
 
-    def _prepare(self, new: NewResult) -> "_Prepared":
+    def _prepare(self, new: NewResult, caller: Caller) -> "_Prepared":
         check_kind(new.kind)
         if not new.status.ended:
             raise InvalidInput("A result is stored when its analysis has ended", field="status")
@@ -302,7 +324,7 @@ class AnalysesService:
             analysis_id=self._new_id(new.analysis_id),
             kind=new.kind,
             status=new.status,
-            context=new.context,
+            context=caller.context(new.context),
             subject=new.subject,
             params=dict(new.params),
             fingerprint=fingerprint(new.kind, new.subject, new.params),
@@ -318,10 +340,20 @@ class AnalysesService:
             started_at=now,
             completed_at=now,
             updated_at=now,
-            ttl_seconds=check_positive("ttl_seconds", new.ttl_seconds),
-            max_retrievals=check_positive("max_retrievals", new.max_retrievals),
+            **self._limits(new.kind, new.ttl_seconds, new.max_retrievals, caller),
         )
         return analysis, payload, new
+
+    def _limits(self, kind: str, ttl_seconds: float | None, retrievals: int | None, caller: Caller) -> dict[str, Any]:
+        """How long and for how many retrievals a new analysis is kept."""
+        anonymous = caller.is_anonymous
+        return {
+            "ttl_seconds": self._rules.ttl(kind, check_positive("ttl_seconds", ttl_seconds), is_anonymous=anonymous),
+            "max_retrievals": self._rules.retrievals(
+                check_positive("max_retrievals", retrievals), is_anonymous=anonymous
+            ),
+            "is_anonymous": anonymous,
+        }
 
     def cancel(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """Stop an analysis; one that runs ends as soon as its worker hears of it, within a second.
@@ -372,27 +404,116 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def delete(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
-        """Delete an analysis with its result, findings and checkpoints; a run under way stops.
+    def delete(self, analysis_id: str, *, purge: bool = False, caller: Caller = LOCAL) -> Analysis:
+        """Put an analysis into the trash, from where it may be restored for a while; a run under way stops.
+
+        It is invisible at once, and its input may be run again.
+
+        Args:
+            analysis_id: the analysis.
+            purge: drop it for good, with its result, findings and checkpoints; also one that is in the trash.
+            caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
         """
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            find = uow.find_owned if purge else uow.find_visible
+            stored = find(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
-            event = Event(
-                name="analysis.deleted",
-                at=uow.now,
-                analysis_id=analysis_id,
-                client_session_id=value.context.client_session_id,
-                actor=caller.name,
-                data={"kind": value.kind, "status": value.status.value},
-            )
-            if not uow.drop(stored, Change(value=value, events=(event,))):
+            if value.attempt and not value.location and not uow.analyses.runs_elsewhere(value):
+                # What ran inside somebody's own process: nobody goes on from where it stopped.
+                uow.runs.drop_checkpoints(track_scope(value))
+            if not purge and self._rules.trash_seconds:
+                change = value.trashed(uow.now, caller.name)
+                uow.save(stored, change)
+                uow.analyses.deactivate(stored.key)
+                if value.status is Status.QUEUED:
+                    uow.jobs.drop_of_analysis(analysis_id)
+                return change.value
+            if not uow.drop(stored, value.purged(uow.now, caller.name)):
                 raise AnalysisNotFound(analysis_id=analysis_id)
             return value
+
+        return self._store.write(work)
+
+    def restore(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Take an analysis out of the trash.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            AnalysisGone: it was deleted too long ago, or has expired.
+            IllegalMove: it is not in the trash.
+        """
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.find_owned(ids.check_id(analysis_id), caller, lock=True)
+            value = stored.value
+            deleted_at = value.deleted_at
+            if value.is_expired(uow.now) or (deleted_at and self._rules.trash_ends(deleted_at) <= uow.now):
+                raise AnalysisGone(analysis_id=analysis_id)
+            if deleted_at is None:
+                raise IllegalMove("The analysis is not in the trash", analysis_id=analysis_id)
+            change = value.restored(uow.now, caller.name)
+            uow.save(stored, change)
+            return change.value
+
+        return self._store.write(work)
+
+    def pin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Keep an analysis whatever retention says, until it is unpinned: it does not expire and is not used up.
+
+        Raises:
+            AnalysisNotFound: there is none.
+        """
+        return self._pin(analysis_id, caller, is_pinned=True)
+
+    def unpin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Leave an analysis to retention again; one whose time is past is gone at once.
+
+        Raises:
+            AnalysisNotFound: there is none.
+        """
+        return self._pin(analysis_id, caller, is_pinned=False)
+
+    def _pin(self, analysis_id: str, caller: Caller, *, is_pinned: bool) -> Analysis:
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            change = stored.value.pinned(uow.now, caller.name, is_pinned=is_pinned)
+            uow.save(stored, change)
+            return change.value
+
+        return self._store.write(work)
+
+    def retrieve(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
+        """An analysis and its result, and one retrieval counted.
+
+        However many retrieve at once, no more get it than ``max_retrievals``.
+
+        Args:
+            analysis_id: the analysis.
+            caller: who asks.
+
+        Returns:
+            The analysis, and its result's JSON as it is kept: a zstd frame.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            AnalysisGone: it has expired or is used up.
+            ResultNotFound: it has no result; nothing is counted.
+        """
+
+        def work(uow: UnitOfWork) -> tuple[Analysis, bytes]:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller)
+            value = stored.value
+            if value.result is None:
+                raise ResultNotFound(f"The analysis is {value.status} and has no result", analysis_id=analysis_id)
+            count = uow.analyses.retrieved(stored.key, uow.now)
+            if count is None:
+                # Somebody else had the last one since it was looked at.
+                raise AnalysisGone(analysis_id=analysis_id)
+            return replace(value, retrieval_count=count), uow.payloads.read(value.result.hash)
 
         return self._store.write(work)
 
@@ -406,17 +527,29 @@ _Prepared = tuple[Analysis, Payload | None, NewResult]
 
 
 def _keyed_results(prepared: Sequence[_Prepared], key: str | None) -> Keyed | None:
-    owners = {new.context.client_session_id for _, _, new in prepared}
+    owners = {analysis.context.client_session_id for analysis, _, _ in prepared}
     if key is None or not owners:
         return None
     if len(owners) > 1:
         raise InvalidInput("An idempotency key is for results of one owner", field="idempotency_key")
-    asked = [[None if payload is None else payload.ref.hash, replace(new, result=None)] for _, payload, new in prepared]
+    asked = [
+        [
+            None if payload is None else payload.ref.hash,
+            replace(new, result=None, context=replace(analysis.context, client_ip=None)),
+        ]
+        for analysis, payload, new in prepared
+    ]
     return Keyed.of(owners.pop(), key, ["store", asked])
 
 
-def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:
-    keys = uow.add([Change(value=analysis, events=(_stored_event(analysis),)) for analysis, _, _ in prepared])
+def _store(uow: UnitOfWork, prepared: Sequence[_Prepared], caller: Caller) -> list[Analysis]:
+    changes = {
+        analysis.analysis_id: Change(value=analysis, events=(_stored_event(analysis),)) for analysis, _, _ in prepared
+    }
+    keys = uow.add(list(changes.values()))
+    for taken in sorted(changes.keys() - keys.keys()):
+        if _in_the_way(uow, taken, caller) is None:
+            keys |= uow.add([changes[taken]])
     kept = []
     metrics = []
     for analysis, payload, new in prepared:
@@ -432,6 +565,18 @@ def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:
         kept.append(analysis)
     uow.findings.add_metrics(metrics)
     return kept
+
+
+def _in_the_way(uow: UnitOfWork, analysis_id: str, caller: Caller) -> Stored | None:
+    """The analysis that has an id already; one that nobody sees any more gives way, as if it were swept."""
+    stored = uow.analyses.find(analysis_id, lock=True)
+    if stored is None or stored.value.is_visible(uow.now):
+        return stored
+    owner = stored.value.context.client_session_id
+    if not caller.may_see(owner):
+        raise ContentConflict(f"The id {analysis_id} is taken", analysis_id=analysis_id)
+    uow.drop(stored, stored.value.purged(uow.now, caller.name))
+    return None
 
 
 def _stored_event(analysis: Analysis) -> Event:
