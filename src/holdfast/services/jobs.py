@@ -93,7 +93,7 @@ class JobsService:
             How many.
         """
         known = list(self._handlers) if kinds is None else kinds
-        first = self._store.read(lambda uow: uow.jobs.expired(uow.now, 1, known, sparing=worker))
+        first = self._store.read(lambda uow: uow.jobs.expired(uow.now, 1, known, sparing=worker, hold=False))
         if not first:
             return 0
 

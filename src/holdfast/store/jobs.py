@@ -194,14 +194,18 @@ class Jobs:
         )
         return self._connection.execute(update, _fence(job)).rowcount == 1
 
-    def expired(self, now: datetime, limit: int, kinds: Sequence[str], *, sparing: str = "") -> list[Job]:
-        """Jobs whose workers were not heard of in time, held for this transaction.
+    def expired(
+        self, now: datetime, limit: int, kinds: Sequence[str], *, sparing: str = "", hold: bool = True
+    ) -> list[Job]:
+        """Jobs whose workers were not heard of in time.
 
         Args:
             now: the moment.
             limit: how many at most.
             kinds: of these kinds.
             sparing: not this worker's: it lives, and a clock that jumped must not cost it its own jobs.
+            hold: whether nobody else may take them until the transaction ends; not to be asked of one that only
+                reads: where another has just changed such a row, PostgreSQL ends it.
         """
         select = (
             sa.select(tables.jobs)
@@ -209,7 +213,7 @@ class Jobs:
             .order_by(_t.lease_until)
             .limit(limit)
         )
-        return [_job(row) for row in self._connection.execute(self._engine.skip_locked(select))]
+        return [_job(row) for row in self._connection.execute(self._engine.skip_locked(select) if hold else select)]
 
     def revive(self, job_id: int, now: datetime) -> Job | None:
         """Queue a dead job again with fresh attempts."""
