@@ -46,6 +46,13 @@ class InvalidParams(InvalidInput):
     code = "INVALID_PARAMS"
 
 
+class InvalidCursor(InvalidInput):
+    """That is no place in the list."""
+
+    code = "INVALID_CURSOR"
+    suggestions = ("Give the cursor or the event's id as it was received", "Begin anew without one")
+
+
 class UnknownKind(InvalidInput):
     """There is no analyzer of that kind."""
 

@@ -42,6 +42,23 @@ class Attempt:
     error: ErrorInfo | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """How far a run has come, and who may know.
+
+    Attributes:
+        analysis_id: the analysis.
+        client_session_id: its owner.
+        kind: its kind.
+        progress: what was reported last.
+    """
+
+    analysis_id: str
+    client_session_id: str
+    kind: str
+    progress: Progress
+
+
 class Runs:
     """The runs of one transaction."""
 
@@ -98,6 +115,26 @@ class Runs:
         """How far runs have come, by internal key."""
         select = sa.select(_p.analysis, _p.data).where(_p.analysis.in_(analyses))
         return {row.analysis: msgspec.convert(row.data, Progress) for row in self._connection.execute(select)}
+
+    def progressed_since(self, since: datetime, limit: int) -> list["Reported"]:
+        """How far the runs have come that reported at ``since`` or later, the latest ``limit`` of them."""
+        a = tables.analyses.c
+        select = (
+            sa.select(_p.data, a.analysis_id, a.client_session_id, a.kind)
+            .join_from(tables.progress, tables.analyses, _p.analysis == a.id)
+            .where(_p.updated_at >= since)
+            .order_by(_p.updated_at.desc())
+            .limit(limit)
+        )
+        return [
+            Reported(
+                analysis_id=row.analysis_id,
+                client_session_id=row.client_session_id,
+                kind=row.kind,
+                progress=msgspec.convert(row.data, Progress),
+            )
+            for row in self._connection.execute(select)
+        ]
 
     def save_checkpoints(self, scope: str, values: Mapping[str, bytes], now: datetime) -> None:
         """Keep values by key, in place of what the keys had before."""
