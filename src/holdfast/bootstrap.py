@@ -30,6 +30,7 @@ from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.analyses import AnalysesService, NewResult, Submission
+from holdfast.services.feed import Feed
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.runs import RunHandler
@@ -68,6 +69,7 @@ class Holdfast:
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
         queries: the use cases that only look.
+        feed: live events for many watchers.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
@@ -107,6 +109,7 @@ class Holdfast:
             max_attempts=settings.run_attempts,
         )
         self.queries = QueriesService(self.store)
+        self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [RunHandler(self.store, self.registry, spread), TrackHandler(), *handlers]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -126,6 +129,7 @@ class Holdfast:
     def close(self) -> None:
         """Release every connection; what is still tracked has failed."""
         self.tracker.close()
+        self.feed.close()
         self.engine.close()
 
     def __enter__(self) -> Self:

@@ -17,6 +17,9 @@ from holdfast.store.prepared import insert_into
 _a = tables.attempts.c
 _p = tables.progress.c
 _c = tables.checkpoints.c
+_REPORTED = sa.select(
+    _p.data, tables.analyses.c.analysis_id, tables.analyses.c.client_session_id, tables.analyses.c.kind
+).join_from(tables.progress, tables.analyses, _p.analysis == tables.analyses.c.id)
 # Few enough for any driver's limit on parameters.
 _KEYS_PER_QUERY = 500
 
@@ -118,14 +121,14 @@ class Runs:
 
     def progressed_since(self, since: datetime, limit: int) -> list["Reported"]:
         """How far the runs have come that reported at ``since`` or later, the latest ``limit`` of them."""
-        a = tables.analyses.c
-        select = (
-            sa.select(_p.data, a.analysis_id, a.client_session_id, a.kind)
-            .join_from(tables.progress, tables.analyses, _p.analysis == a.id)
-            .where(_p.updated_at >= since)
-            .order_by(_p.updated_at.desc())
-            .limit(limit)
-        )
+        latest = _REPORTED.where(_p.updated_at >= since).order_by(_p.updated_at.desc()).limit(limit)
+        return self._reported(latest)
+
+    def reported(self, analysis_id: str) -> list["Reported"]:
+        """How far a run has come; nothing when there is no such analysis, or before its run begins."""
+        return self._reported(_REPORTED.where(tables.analyses.c.analysis_id == analysis_id))
+
+    def _reported(self, select: sa.Select[Any]) -> list["Reported"]:
         return [
             Reported(
                 analysis_id=row.analysis_id,
