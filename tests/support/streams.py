@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +95,7 @@ async def get(port: int, path: str, headers: Mapping[str, str] | None = None) ->
 
 async def watch(
     port: int, path: str, headers: Mapping[str, str] | None = None, *, after: int | None = None, patience: float = 30
-) -> AsyncIterator[Received]:
+) -> AsyncGenerator[Received, None]:
     """The events of a stream; connects again, as a browser does, until there is nothing more to come (204)."""
     last = after
     deadline = asyncio.get_running_loop().time() + patience

@@ -45,6 +45,12 @@ class Message:
         """What it takes the place of in a queue: progress that of earlier progress, an event nothing's."""
         return self.analysis_id or "" if self.position is None else self.position.sequence
 
+    def is_older(self, progress: "Message") -> bool:
+        """Whether it tells of the same run's progress, and nothing newer."""
+        if self.reported_at is None or progress.reported_at is None:
+            return False
+        return self.analysis_id == progress.analysis_id and self.reported_at <= progress.reported_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:

@@ -3,14 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from holdfast.domain.errors import StoreError, StoreUnavailable
 from holdfast.domain.events import BEGINNINGS, ENDINGS, Position
 from holdfast.services.feed.messages import HEARTBEAT, RETRY, Message, Wanted
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _BUFFER_BYTES = 256 * 1024
 _AWAY_SECONDS = 0.5
@@ -87,7 +84,7 @@ class Subscription:
         self._head = head
         self._ends = is_over
         self._closed = False
-        self._reported_at: datetime | None = None
+        self._progress: Message | None = None
         self._pending: dict[int | str, Message] = {}
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -142,6 +139,10 @@ class Subscription:
             more = page.more
             for message in page.messages:
                 self._note(message)
+                pushed = self._pending.get(message.key)
+                if pushed is not None and pushed.is_older(message):
+                    # Pushed before the page was read: it would come after, and perhaps after the run's end.
+                    self._size -= len(self._pending.pop(message.key).chunk)
             if page.messages:
                 yield b"".join([message.chunk for message in page.messages])
 
@@ -152,7 +153,7 @@ class Subscription:
         for message in messages:
             if message.position is not None and message.position <= self._position:
                 continue
-            if message.reported_at is not None and self._reported_at and message.reported_at <= self._reported_at:
+            if self._progress is not None and message.is_older(self._progress):
                 continue
             if (old := self._pending.pop(message.key, None)) is not None:
                 self._size -= len(old.chunk)
@@ -205,7 +206,7 @@ class Subscription:
 
     def _note(self, message: Message) -> None:
         if message.reported_at is not None:
-            self._reported_at = message.reported_at
+            self._progress = message
         if self.wanted.analysis_id is not None and message.position is not None:
             self._ends = message.name in ENDINGS or (self._ends and message.name not in BEGINNINGS)
 
