@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from holdfast.services.feed import Subscription, subscription, tail
 from holdfast.store.unit_of_work import UnitOfWork
 from tests.services.samples import begin, ended, settle
 from tests.services.samples import opened as sampled
+from tests.support.postgres import PostgresServer
 from tests.support.processes import wait_until
 from tests.support.streams import Reader, Received
 
@@ -67,6 +68,14 @@ def ids(events: Sequence[Received]) -> list[str]:
 
 async def in_thread(call: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(call, *args)
+
+
+async def _next(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    return await anext(chunks)
+
+
+async def joining(hf: Holdfast) -> None:
+    await in_thread(wait_until, lambda: hf.feed._groups, 30, "the first watcher")
 
 
 async def ticking(hf: Holdfast) -> None:
@@ -400,6 +409,50 @@ def test_nothing_runs_when_nobody_watches(hf: Holdfast) -> None:
             assert hf.feed.ticks <= ticks + 1
 
     asyncio.run(work())
+
+
+def test_a_loop_that_is_gone_holds_nobody_up(hf: Holdfast) -> None:
+    gone = asyncio.new_event_loop()
+    write(hf, "a")
+    chunks = hf.feed.subscribe(LOCAL, after=0).stream()
+    for _ in range(2):
+        gone.run_until_complete(anext(chunks))
+    waiting = gone.create_task(_next(chunks))
+    gone.run_until_complete(asyncio.wait_for(joining(hf), 30))
+    gone.close()
+    assert not waiting.done()
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    async def work() -> None:
+        watching = asyncio.create_task(first(hf.feed.subscribe(LOCAL), 2))
+        await asyncio.sleep(0)
+        await in_thread(write, hf, "b", "c")
+        assert ids(await watching) == ["b", "c"]
+        assert gone not in hf.feed._groups
+
+    asyncio.run(work())
+
+
+def test_store_that_is_away_for_a_while() -> None:
+    """No stream ends: what happened before and after comes, also to those who were just catching up."""
+    with PostgresServer(durable=True) as server:
+        server.create_database("kept")
+        with open_holdfast(server.url("kept")) as hf:
+
+            async def work() -> None:
+                live = hf.feed.subscribe(LOCAL)
+                behind = hf.feed.subscribe(LOCAL, after=0)
+                watching = asyncio.create_task(first(live, 3, 60))
+                await in_thread(write, hf, "a", "b")
+                await ticking(hf)
+                await in_thread(server.stop)
+                late = asyncio.create_task(first(behind, 3, 60))
+                await in_thread(wait_until, lambda: hf.feed._is_away, 30, "the feed to notice")
+                await in_thread(server.start)
+                await in_thread(write, hf, "c")
+                assert ids(await watching) == ids(await late) == ["a", "b", "c"]
+
+            asyncio.run(work())
 
 
 def test_heartbeat(hf: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
