@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from holdfast.api import stream
 from holdfast.bootstrap import Holdfast, open_holdfast
+from holdfast.domain.access import LOCAL
 from holdfast.domain.context import Context
 from holdfast.domain.events import Event
 from tests.support.processes import kill_tree, spawn_python, wait_until
@@ -207,6 +209,55 @@ def test_stops_at_once_with_open_streams(hf: Holdfast, service: Service) -> None
             return spent
 
     assert asyncio.run(work()) < 2
+
+
+def test_stops_soon_with_a_reader_that_does_not_read(hf: Holdfast, service: Service) -> None:
+    async def work() -> float:
+        write(hf, *(f"{step}-{'x' * 4000}" for step in range(5000)))
+        path = "/api/v1/events?last_event_id=0"
+        async with request(service.port, path, ACCEPT, limit=1024) as (status, _, _body):
+            assert status == 200
+            # By then what is on the way fills every buffer between.
+            await asyncio.sleep(1)
+            return await asyncio.to_thread(service.stop)
+
+    assert asyncio.run(work()) < 3
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_reader_that_hangs_is_dropped(hf: Holdfast, monkeypatch: pytest.MonkeyPatch, behind: bool) -> None:
+    """One that hangs on what it missed is dropped after a while; so is one whose queue was full."""
+    monkeypatch.setattr(stream, "_CHUNK_SECONDS", 0.3 if behind else 60.0)
+    monkeypatch.setattr(stream, "_CUT_SECONDS", 0.3)
+    write(hf, *map(str, range(1000)))
+    client = ("test", 1)
+
+    async def work() -> None:
+        chunks = 0
+
+        async def send(message: Any) -> None:
+            nonlocal chunks
+            chunks += message["type"] == "http.response.body"
+            if chunks == 2:
+                await asyncio.Event().wait()
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        response = stream.EventStream(hf.feed.subscribe(LOCAL, after=0 if behind else None))
+        task = asyncio.create_task(response({"type": "http", "client": client}, receive, send))
+        if not behind:
+            await asyncio.to_thread(wait_until, lambda: hf.feed._groups, 30, "the watcher")
+            for part in range(20):
+                await asyncio.to_thread(write, hf, *(f"{part}-{'x' * 200}-{step}" for step in range(100)))
+        async with asyncio.timeout(30):
+            await task
+        assert chunks == 2
+        assert client in stream._hung
+        assert hf.feed._streams == {}
+        stream._hung.clear()
+
+    asyncio.run(work())
 
 
 def test_slow_reader_comes_again(hf: Holdfast, service: Service) -> None:

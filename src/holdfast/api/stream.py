@@ -25,7 +25,12 @@ _DIGITS = 19
 # How long a reader that does not read may take to notice its end; it has what fills the buffers on the way to read.
 _CUT_SECONDS = 10.0
 _STOP_SECONDS = 0.5
+# How long one chunk may take: who still catches up has no queue that could overflow.
+_CHUNK_SECONDS = 60.0
 _POLL_SECONDS = {Status.RUNNING: 1.0, Status.QUEUED: 2.0}
+
+# The addresses of clients that did not read their stream's end; the server, which has their connections, drops them.
+_hung: set[tuple[Any, ...]] = set()
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 
@@ -50,7 +55,7 @@ class EventStream(Response):
         self.background = None
         self.body = b""
         # Proxies are asked not to gather what should be seen at once.
-        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no"})
+        self.init_headers({"cache-control": "no-store", "vary": "accept", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._subscription = subscription
 
@@ -68,17 +73,22 @@ class EventStream(Response):
                 await asyncio.wait({sender, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if sender.done():
                 sender.result()
+            elif not gone.done():
+                _hung.add(tuple(scope.get("client") or ()))
+        except TimeoutError:
+            _hung.add(tuple(scope.get("client") or ()))
         finally:
             for task in (sender, gone):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
+                with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                     await task
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with contextlib.aclosing(self._subscription.stream()) as chunks:
             async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                async with asyncio.timeout(_CHUNK_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @staticmethod
@@ -88,9 +98,10 @@ class EventStream(Response):
 
 
 class StreamingServer(uvicorn.Server):
-    """A server that ends its event streams when it is told to stop.
+    """A server that ends its event streams when it is told to stop, and drops those whose readers do not read.
 
-    uvicorn waits for every open response before it tells the application that it stops; a stream would never end.
+    uvicorn waits for every open response before it tells the application that it stops; a stream would never end. And
+    it keeps a connection until what it was sent is read; of an abandoned one that would be for ever.
     """
 
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
@@ -101,7 +112,29 @@ class StreamingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Stop: the streams first."""
         await run_in_threadpool(self._feed.close)
-        await super().shutdown(sockets)
+        dropping = asyncio.create_task(self._drop())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            dropping.cancel()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second, by uvicorn; whether to stop."""
+        self._drop_hung()
+        return await super().on_tick(counter)
+
+    async def _drop(self) -> None:
+        while True:
+            self._drop_hung()
+            await asyncio.sleep(0.1)
+
+    def _drop_hung(self) -> None:
+        if not _hung:
+            return
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) in _hung:
+                connection.transport.abort()
+        _hung.clear()
 
 
 def _holdfast(request: Request) -> Holdfast:
@@ -222,4 +255,6 @@ async def _stream(
 
 
 def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    # The same address is a stream to those who accept one.
+    headers = {"cache-control": "no-store", "vary": "accept"}
+    return Response(msgspec.json.encode(value), media_type="application/json", headers=headers)

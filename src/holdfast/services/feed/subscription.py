@@ -43,6 +43,10 @@ class Source(Protocol):
         """
         ...
 
+    def enter(self, subscription: "Subscription") -> None:
+        """Tell it when there will be nothing any more, wherever in its stream it is."""
+        ...
+
     def join(self, subscription: "Subscription", head: Position) -> "Group | None":
         """Have what comes from now on pushed; None when there will be nothing any more.
 
@@ -52,8 +56,8 @@ class Source(Protocol):
         """
         ...
 
-    def leave(self, subscription: "Subscription", group: "Group") -> None:
-        """Push no more."""
+    def leave(self, subscription: "Subscription", group: "Group | None") -> None:
+        """Push and tell no more."""
         ...
 
     def is_closed(self) -> bool:
@@ -95,6 +99,7 @@ class Subscription:
         # An analysis has few events: what comes meanwhile may wait. Everything's past may be long: pages first,
         # each as quick as its reader, and what comes meanwhile is in the store.
         group: Group | None = None
+        self._source.enter(self)
         try:
             if self.wanted.analysis_id is None and self._position != self._head:
                 async for chunk in self._catch_up(None):
@@ -118,8 +123,7 @@ class Subscription:
                 else:
                     await self._woken()
         finally:
-            if group is not None:
-                self._source.leave(self, group)
+            self._source.leave(self, group)
 
     async def _catch_up(self, until: Position | None) -> AsyncGenerator[bytes, None]:
         """What stands in the store up to ``until``, or up to its newest."""
@@ -265,11 +269,6 @@ class Group:
                         due.setdefault(subscription, []).append(message)
         for subscription, theirs in due.items():
             subscription.push(theirs)
-
-    def close(self) -> None:
-        """End them all."""
-        for subscription in list(self._members):
-            subscription.close()
 
     def _place(self, subscription: Subscription) -> "dict[str, dict[Subscription, None]]":
         return self._of_owner if subscription.wanted.analysis_id is None else self._of_analysis

@@ -70,6 +70,8 @@ class Feed:
         self._store = store
         self._lock = threading.Condition()
         self._groups: dict[asyncio.AbstractEventLoop, Group] = {}
+        # Also those who still catch up, and perhaps hang there on a reader that does not read.
+        self._streams: dict[Subscription, asyncio.AbstractEventLoop] = {}
         # The end of the last batch handed over; None while nobody watches.
         self._position: Position | None = None
         self._thread: threading.Thread | None = None
@@ -158,10 +160,10 @@ class Feed:
         """End every stream at once; whoever was watching goes on elsewhere from the last event received."""
         with self._lock:
             self._stop.set()
-            groups = dict(self._groups)
+            streams = dict(self._streams)
             self._lock.notify_all()
-        for loop, group in groups.items():
-            self._call(loop, group.close)
+        for subscription, loop in streams.items():
+            self._call(loop, subscription.close)
         self._store.bell.nudge()
         if self._thread is not None:
             self._thread.join(timeout=1)
@@ -186,6 +188,11 @@ class Feed:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._store.read, look)
 
+    def enter(self, subscription: Subscription) -> None:
+        """See ``Source``; called in the subscription's loop."""
+        with self._lock:
+            self._streams[subscription] = asyncio.get_running_loop()
+
     def join(self, subscription: Subscription, head: Position) -> Group | None:
         """See ``Source``; called in the subscription's loop."""
         loop = asyncio.get_running_loop()
@@ -205,10 +212,12 @@ class Feed:
             self._lock.notify_all()
             return group
 
-    def leave(self, subscription: Subscription, group: Group) -> None:
+    def leave(self, subscription: Subscription, group: Group | None) -> None:
         """See ``Source``; called in the subscription's loop."""
-        group.remove(subscription)
+        if group is not None:
+            group.remove(subscription)
         with self._lock:
+            self._streams.pop(subscription, None)
             for loop in [loop for loop, known in self._groups.items() if known is group and not group]:
                 del self._groups[loop]
             if not self._groups:
@@ -284,7 +293,6 @@ class Feed:
                 return
             self._position = position
             if not messages:
-                # Nobody is woken for nothing; groups may be behind in position, never ahead.
                 return
             for loop, group in list(self._groups.items()):
                 # Once a tick and loop, not once a watcher: each call wakes the loop through a socket.
