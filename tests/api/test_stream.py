@@ -215,7 +215,7 @@ def test_stops_soon_with_a_reader_that_does_not_read(hf: Holdfast, service: Serv
     async def work() -> float:
         write(hf, *(f"{step}-{'x' * 4000}" for step in range(5000)))
         path = "/api/v1/events?last_event_id=0"
-        async with request(service.port, path, ACCEPT, limit=1024) as (status, _, _body):
+        async with request(service.port, path, ACCEPT, slow=True) as (status, _, _body):
             assert status == 200
             # By then what is on the way fills every buffer between.
             await asyncio.sleep(1)
@@ -264,28 +264,35 @@ def test_slow_reader_comes_again(hf: Holdfast, service: Service) -> None:
     """It reads nothing while megabytes happen; others are not held up, and it gets everything in the end."""
     number = 6000
 
-    async def slowly(quick: asyncio.Task[list[Received]]) -> list[Received]:
+    async def slowly(joined: asyncio.Event, quick: asyncio.Task[list[Received]]) -> list[Received]:
         reader, found = Reader(), list[Received]()
-        async with request(service.port, "/api/v1/events?last_event_id=0", ACCEPT, limit=1024) as (_, _, body):
-            while not found:
+        async with request(service.port, "/api/v1/events?last_event_id=0", ACCEPT, slow=True) as (_, _, body):
+            while len(found) < 1:
                 found += reader.feed(await chunk(body))
+            # What is committed after it was read what was missed comes to those only who have joined the tail.
+            await asyncio.to_thread(write, hf, "second")
+            while len(found) < 2:
+                found += reader.feed(await chunk(body))
+            joined.set()
             await quick
             with contextlib.suppress(StreamClosed):
-                while True:
+                while len(found) < number + 2:
                     found += reader.feed(await chunk(body))
         # It was cut off before the end.
         assert len(found) < number
         rest = watch(service.port, "/api/v1/events", after=found[-1].id)
-        return found + await until(rest, lambda rest: len(found) + len(rest) == number + 1)
+        return found + await until(rest, lambda rest: len(found) + len(rest) == number + 2)
 
     def fill() -> None:
         for part in range(number // 200):
             write(hf, *(f"{part}-{step}-{'x' * 1500}" for step in range(200)))
 
     async def work() -> tuple[list[Received], list[Received]]:
-        quick = asyncio.create_task(until(watch(service.port, "/api/v1/events", after=0), lambda f: len(f) > number))
-        slow = asyncio.create_task(slowly(quick))
-        await asyncio.sleep(0.3)
+        joined = asyncio.Event()
+        events = watch(service.port, "/api/v1/events", after=0, patience=100)
+        quick = asyncio.create_task(until(events, lambda found: len(found) == number + 2))
+        slow = asyncio.create_task(slowly(joined, quick))
+        await asyncio.wait({slow, asyncio.ensure_future(joined.wait())}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.to_thread(fill)
         return await quick, await slow
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,10 +55,15 @@ class StreamClosed(Exception):
 
 @contextlib.asynccontextmanager
 async def request(
-    port: int, path: str, headers: Mapping[str, str] | None = None, *, limit: int = 2**20
+    port: int, path: str, headers: Mapping[str, str] | None = None, *, slow: bool = False
 ) -> AsyncIterator[tuple[int, dict[str, str], asyncio.StreamReader]]:
-    """Send a GET; yields status, headers and what follows."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    """Send a GET; yields status, headers and what follows; when ``slow``, little waits between the two ends."""
+    connection = socket.socket()
+    if slow:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=4096 if slow else 2**20)
     try:
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
