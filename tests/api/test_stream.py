@@ -18,6 +18,7 @@ from holdfast.bootstrap import Holdfast, open_holdfast
 from holdfast.domain.access import LOCAL
 from holdfast.domain.context import Context
 from holdfast.domain.events import Event
+from tests.api.service import create
 from tests.support.processes import kill_tree, spawn_python, wait_until
 from tests.support.streams import Reader, Received, StreamClosed, chunk, get, request, watch
 
@@ -367,3 +368,10 @@ def test_ended_analysis_is_not_asked_for_again(hf: Holdfast, service: Service) -
         assert [event.name for event in events] == ["analysis.completed"]
 
     asyncio.run(work())
+
+
+def test_routes_are_described(hf: Holdfast) -> None:
+    paths = create(hf).openapi()["paths"]
+    assert "text/event-stream" in paths["/api/v1/events"]["get"]["responses"]["200"]["content"]
+    answers = paths["/api/v1/analyses/{analysis_id}/events"]["get"]["responses"]
+    assert {"text/event-stream", "application/json"} <= answers["200"]["content"].keys()

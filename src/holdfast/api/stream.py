@@ -152,7 +152,7 @@ def _sequence(*given: str | None) -> int | None:
     return None
 
 
-@router.get("/events", response_class=EventStream)
+@router.get("/events", operation_id="stream_events", status_code=200, response_class=EventStream)
 async def events(
     request: Request,
     caller: CallerOf,
@@ -175,7 +175,14 @@ async def events(
     return await _stream(request, caller, None, after, name or (), kind or ())
 
 
-@router.get("/analyses/{analysis_id}/events")
+@router.get(
+    "/analyses/{analysis_id}/events",
+    operation_id="list_analysis_events",
+    responses={
+        200: {"content": {EventStream.media_type: {}, "application/json": {}}},
+        204: {"description": "The analysis has ended, and its last event was received."},
+    },
+)
 async def analysis_events(
     request: Request,
     caller: CallerOf,
@@ -205,7 +212,11 @@ async def analysis_events(
     return _json({"items": items, "next_cursor": None if page.next is None else str(page.next)})
 
 
-@router.get("/analyses/{analysis_id}/progress")
+@router.get(
+    "/analyses/{analysis_id}/progress",
+    operation_id="get_analysis_progress",
+    responses={304: {"description": "Nothing has changed since."}},
+)
 def analysis_progress(
     request: Request, caller: CallerOf, analysis_id: str, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
