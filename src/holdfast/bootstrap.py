@@ -33,6 +33,7 @@ from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, NewResult, Submission
+from holdfast.services.feed import Feed
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
@@ -77,6 +78,7 @@ class Holdfast:
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
+        feed: live events for many watchers.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
@@ -134,6 +136,7 @@ class Holdfast:
             anonymous_clients=settings.anonymous_clients,
             same_ip_recovery=settings.same_ip_recovery,
         )
+        self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
             RunHandler(self.store, self.registry, spread),
@@ -160,6 +163,7 @@ class Holdfast:
         """Release every connection; what is still tracked has failed."""
         self.tracker.close()
         self.accounts.close()
+        self.feed.close()
         self.engine.close()
 
     @cached_property

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from holdfast.bootstrap import Holdfast
+from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Status
 from holdfast.domain.context import Context
-from holdfast.domain.errors import AnalysisNotFound, InvalidInput, ResultNotFound
+from holdfast.domain.errors import AnalysisNotFound, Forbidden, InvalidInput, ResultNotFound
 from holdfast.domain.findings import Finding, Severity
 from holdfast.domain.subjects import Subject
 from holdfast.store.analyses import Filter
@@ -174,3 +175,26 @@ def test_stats(hf: Holdfast) -> None:
     assert (stats.total_results, stats.total_sessions) == (2, 2)
     assert stats.storage_size_bytes == one.result.stored_size
     assert stats.status_counts == {"queued": 1, "completed": 1}
+
+
+def test_audit(hf: Holdfast) -> None:
+    for number in range(5):
+        hf.store_analysis(
+            "sample", number, analysis_id=f"a{number}", context=Context(client_session_id=f"o{number % 2}")
+        )
+    hf.delete_analysis("a0")
+    everything = hf.queries.audit()
+    assert [entry.event.analysis_id for entry in everything] == ["a0", "a4", "a3", "a2", "a1", "a0"]
+    page = hf.queries.audit(limit=4)
+    assert page + hf.queries.audit(before=page[-1].sequence) == everything
+    assert [entry.event.analysis_id for entry in hf.queries.audit(owner="o1")] == ["a3", "a1"]
+    (deleted,) = hf.queries.audit(names=["analysis.deleted"])
+    assert (deleted.event.actor, deleted.event.data["kind"]) == ("local", "sample")
+    assert hf.queries.audit(actor="local") == [deleted]
+    mine = Caller(name="o1", owner="o1")
+    assert hf.queries.audit(caller=mine) == hf.queries.audit(owner="o1")
+    with pytest.raises(Forbidden):
+        hf.queries.audit(owner="o0", caller=mine)
+    for limit in (0, 1001):
+        with pytest.raises(InvalidInput):
+            hf.queries.audit(limit=limit)

@@ -220,13 +220,13 @@ class Analysis:
         """It was asked for: queue its run."""
         return Change(
             value=self,
-            events=(self._event("analysis.submitted", self.created_at, kind=self.kind),),
+            events=(self._event("analysis.submitted", self.created_at),),
             jobs=(self._run_job(max_attempts),),
         )
 
     def begun_here(self, actor: str) -> "Change":
         """It was asked for and runs at once, in its caller's own process."""
-        return self._change("analysis.started", self.created_at, actor, kind=self.kind, attempt=self.attempt)
+        return self._change("analysis.started", self.created_at, actor, attempt=self.attempt)
 
     def started(self, now: datetime, actor: str) -> "Change":
         """A worker begins an attempt."""
@@ -364,7 +364,7 @@ class Analysis:
             analysis_id=self.analysis_id,
             client_session_id=owner,
             actor=actor or owner,
-            data=data,
+            data={"kind": self.kind, **data},
         )
 
     def _change(self, name: str, at: datetime, actor: str, **data: Any) -> "Change":

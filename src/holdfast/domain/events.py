@@ -26,23 +26,44 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Position:
+    """A place in the ledger; the greater one is later in the order of commits.
+
+    Attributes:
+        transaction: the transaction that wrote the event; 0 where sequences alone are in the order of commits.
+        sequence: the event's number.
+    """
+
+    transaction: int = 0
+    sequence: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
     """An event in the ledger.
 
     Attributes:
-        sequence: its place in the ledger; increasing, with gaps.
+        sequence: its number in the ledger; increasing, with gaps.
         event: what happened.
+        transaction: the transaction that wrote it; see ``Position``.
     """
 
     sequence: int
     event: Event
+    transaction: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Its place in the order of commits."""
+        return Position(transaction=self.transaction, sequence=self.sequence)
 
 
 EVENTS = {
     "analysis.submitted": "An analysis was asked for and queued",
     "analysis.started": "A run began",
     "analysis.entered_phase": "A run entered its next phase",
+    "analysis.progressed": "A run came further; told live only, not kept in the ledger",
     "analysis.interrupted": "A run was lost with its process and queued again",
     "analysis.completed": "A result was kept",
     "analysis.failed": "A run ended with an error",
@@ -62,3 +83,17 @@ EVENTS = {
     "token.created": "A token was made",
     "token.revoked": "A token was revoked",
 }
+
+ENDINGS = frozenset(
+    {
+        "analysis.completed",
+        "analysis.failed",
+        "analysis.cancelled",
+        "analysis.timed_out",
+        "analysis.deleted",
+    }
+)
+"""After these nothing more is to be expected of an analysis, unless it is begun again."""
+
+BEGINNINGS = frozenset({"analysis.submitted", "analysis.started", "analysis.resumed"})
+"""After these more is to be expected, whatever came before."""

@@ -640,5 +640,5 @@ def _reused(kept: Analysis, wanted: Analysis, uow: UnitOfWork) -> Event:
         analysis_id=kept.analysis_id,
         client_session_id=kept.context.client_session_id,
         actor=wanted.context.client_session_id,
-        data={"status": kept.status.value},
+        data={"kind": kept.kind, "status": kept.status.value},
     )

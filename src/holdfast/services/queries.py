@@ -206,6 +206,38 @@ class QueriesService:
 
         return self._store.read(look)
 
+    def audit(
+        self,
+        *,
+        owner: str | None = None,
+        names: Sequence[str] = (),
+        actor: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+        caller: Caller = LOCAL,
+    ) -> list[LedgerEntry]:
+        """What happened, newest first; also to what is deleted by now.
+
+        Args:
+            owner: only what changed of this owner's.
+            names: only events of these names.
+            actor: only what they did.
+            before: the sequence where the page before ended.
+            limit: how many at most, up to 1,000.
+            caller: who asks; all but administrators see their own only.
+
+        Raises:
+            Forbidden: the list is another owner's.
+        """
+        check_limit(limit, _LARGEST_PAGE)
+        bound = caller.narrowed(owner)
+
+        def look(uow: UnitOfWork) -> list[LedgerEntry]:
+            place = None if before is None else uow.ledger.position_of(before)
+            return uow.ledger.audit(limit, before=place, owner=bound, names=names, actor=actor)
+
+        return self._store.read(look)
+
     def stats(self) -> Stats:
         """What the store holds."""
         counters, swept = self._store.read(lambda uow: (uow.counters.read(), uow.retention.mark("sweep")))

@@ -205,7 +205,12 @@ class _Keeper:
             analysis_id=self._analysis.analysis_id,
             client_session_id=self._analysis.context.client_session_id,
             actor=f"worker:{self._job.lease_owner}",
-            data={"phase": progress.phase, "step": progress.current_step, "steps": progress.total_steps},
+            data={
+                "kind": self._analysis.kind,
+                "phase": progress.phase,
+                "step": progress.current_step,
+                "steps": progress.total_steps,
+            },
         )
 
         def work(uow: UnitOfWork) -> None:

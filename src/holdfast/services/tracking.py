@@ -241,7 +241,12 @@ class TrackingService:
                 analysis_id=analysis.analysis_id,
                 client_session_id=analysis.context.client_session_id,
                 actor=self._actor,
-                data={"phase": entered.phase, "step": entered.current_step, "steps": entered.total_steps},
+                data={
+                    "kind": analysis.kind,
+                    "phase": entered.phase,
+                    "step": entered.current_step,
+                    "steps": entered.total_steps,
+                },
             )
             for entered in report.phases
         ]

@@ -156,6 +156,27 @@ class Engine:
             return 0
         return int(_TRANSACTION.scalar(connection, {}))
 
+    def complete(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """Whether nothing can be committed any more that comes before a row of the ledger, in its order of commits.
+
+        Args:
+            transaction: the row's column; it is compared on both dialects, so that one index serves both.
+        """
+        if self.dialect == "sqlite":
+            return transaction == 0
+        oldest = sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot())
+        return sa.and_(transaction > 0, transaction < sa.cast(sa.cast(oldest, sa.Text), sa.BigInteger))
+
+    def numbered(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """What is true of every row of the ledger, and tells the planner that an index by transaction serves."""
+        return transaction == 0 if self.dialect == "sqlite" else transaction > 0
+
+    def commit_order(
+        self, transaction: sa.ColumnElement[int], sequence: sa.ColumnElement[int]
+    ) -> list[sa.ColumnElement[int]]:
+        """The columns by which the ledger is in the order of commits."""
+        return [sequence] if self.dialect == "sqlite" else [transaction, sequence]
+
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""
 

@@ -1,10 +1,11 @@
 """What happened, in order: audit trail and live feed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from holdfast.domain.events import Event, LedgerEntry
+from holdfast.domain.events import Event, LedgerEntry, Position
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import Prepared
@@ -62,9 +63,120 @@ class Ledger:
             .order_by(_t.sequence)
             .limit(limit)
         )
+        return self._entries(select)
+
+    def feed(
+        self,
+        after: Position | None,
+        limit: int,
+        *,
+        until: Position | None = None,
+        owner: str | None = None,
+        analysis_id: str | None = None,
+    ) -> list[LedgerEntry]:
+        """What was committed after a place, in the order of commits; whoever goes on from the last one misses none.
+
+        Args:
+            after: the place; None for the beginning.
+            limit: how many at most.
+            until: the last place of interest.
+            owner: only what changed of this owner's.
+            analysis_id: only what happened to this analysis.
+        """
+        select = (
+            sa.select(tables.ledger).where(self._engine.complete(_t.transaction)).order_by(*self._order()).limit(limit)
+        )
+        if after is not None:
+            select = select.where(_row(self._order()) > self._there(after))
+        if until is not None:
+            select = select.where(_row(self._order()) <= self._there(until))
+        if owner is not None:
+            select = select.where(_t.client_session_id == owner)
+        if analysis_id is not None:
+            select = select.where(_t.analysis_id == analysis_id)
+        return self._entries(select)
+
+    def head(self) -> Position:
+        """The newest place that ``feed`` reaches by now."""
+        newest = [column.desc() for column in self._order()]
+        select = (
+            sa.select(_t.transaction, _t.sequence)
+            .where(self._engine.complete(_t.transaction))
+            .order_by(*newest)
+            .limit(1)
+        )
+        row = self._connection.execute(select).first()
+        return Position() if row is None else Position(transaction=row.transaction, sequence=row.sequence)
+
+    def position_of(self, sequence: int) -> Position:
+        """The place of an event by its number alone, to go on after it.
+
+        Args:
+            sequence: its number; of an event that has been trimmed, the place right before the first one that was
+                not; 0 is before all, and what is beyond the newest is the newest.
+        """
+        if sequence <= 0:
+            return Position()
+        select = sa.select(_t.transaction, _t.sequence).where(_t.sequence >= sequence).order_by(_t.sequence).limit(1)
+        row = self._connection.execute(select).first()
+        if row is None:
+            return self.head()
+        return Position(transaction=row.transaction, sequence=row.sequence - (row.sequence != sequence))
+
+    def last_of(self, analysis_id: str, names: Collection[str]) -> Position | None:
+        """Where the last event of an analysis with one of these names stands, whether ``feed`` reaches it or not."""
+        select = (
+            sa.select(_t.transaction, _t.sequence)
+            .where(_t.analysis_id == analysis_id, _t.name.in_(names))
+            .order_by(_t.sequence.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(select).first()
+        return None if row is None else Position(transaction=row.transaction, sequence=row.sequence)
+
+    def audit(
+        self,
+        limit: int,
+        *,
+        before: Position | None = None,
+        owner: str | None = None,
+        names: Collection[str] = (),
+        actor: str | None = None,
+    ) -> list[LedgerEntry]:
+        """What happened, newest first, the very latest included.
+
+        Args:
+            limit: how many at most.
+            before: where the page before ended.
+            owner: only what changed of this owner's.
+            names: only events of these names.
+            actor: only what they did.
+        """
+        newest = [column.desc() for column in self._order()]
+        # Says to PostgreSQL that the partial index has every row, and to SQLite that the owner's is in this order.
+        select = sa.select(tables.ledger).where(self._engine.numbered(_t.transaction)).order_by(*newest).limit(limit)
+        if before is not None:
+            select = select.where(_row(self._order()) < self._there(before))
+        if owner is not None:
+            select = select.where(_t.client_session_id == owner)
+        if names:
+            select = select.where(_t.name.in_(names))
+        if actor is not None:
+            select = select.where(_t.actor == actor)
+        return self._entries(select)
+
+    def _order(self) -> list[sa.ColumnElement[int]]:
+        return self._engine.commit_order(_t.transaction, _t.sequence)
+
+    def _there(self, position: Position) -> sa.ColumnElement[Any]:
+        values = {"transaction": position.transaction, "sequence": position.sequence}
+        return _row([sa.literal(values[column.key or ""], sa.BigInteger) for column in self._order()])
+
+    def _entries(self, select: sa.Select[Any]) -> list[LedgerEntry]:
         return [
             LedgerEntry(
                 sequence=row.sequence,
+                transaction=row.transaction,
                 event=Event(
                     name=row.name,
                     at=row.at,
@@ -76,3 +188,8 @@ class Ledger:
             )
             for row in self._connection.execute(select)
         ]
+
+
+def _row(columns: Sequence[sa.ColumnElement[int]]) -> sa.ColumnElement[Any]:
+    """One value to compare by: SQLite finds its row ids by a plain column only."""
+    return columns[0] if len(columns) == 1 else sa.tuple_(*columns)

@@ -17,6 +17,9 @@ from holdfast.store.prepared import insert_into
 _a = tables.attempts.c
 _p = tables.progress.c
 _c = tables.checkpoints.c
+_REPORTED = sa.select(
+    _p.data, tables.analyses.c.analysis_id, tables.analyses.c.client_session_id, tables.analyses.c.kind
+).join_from(tables.progress, tables.analyses, _p.analysis == tables.analyses.c.id)
 # Few enough for any driver's limit on parameters.
 _KEYS_PER_QUERY = 500
 _RUN_SCOPE = "analysis:"
@@ -46,6 +49,23 @@ class Attempt:
     ended_at: datetime | None
     status: Status
     error: ErrorInfo | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """How far a run has come, and who may know.
+
+    Attributes:
+        analysis_id: the analysis.
+        client_session_id: its owner.
+        kind: its kind.
+        progress: what was reported last.
+    """
+
+    analysis_id: str
+    client_session_id: str
+    kind: str
+    progress: Progress
 
 
 class Runs:
@@ -104,6 +124,26 @@ class Runs:
         """How far runs have come, by internal key."""
         select = sa.select(_p.analysis, _p.data).where(_p.analysis.in_(analyses))
         return {row.analysis: msgspec.convert(row.data, Progress) for row in self._connection.execute(select)}
+
+    def progressed_since(self, since: datetime, limit: int) -> list["Reported"]:
+        """How far the runs have come that reported at ``since`` or later, the latest ``limit`` of them."""
+        latest = _REPORTED.where(_p.updated_at >= since).order_by(_p.updated_at.desc()).limit(limit)
+        return self._reported(latest)
+
+    def reported(self, analysis_id: str) -> list["Reported"]:
+        """How far a run has come; nothing when there is no such analysis, or before its run begins."""
+        return self._reported(_REPORTED.where(tables.analyses.c.analysis_id == analysis_id))
+
+    def _reported(self, select: sa.Select[Any]) -> list["Reported"]:
+        return [
+            Reported(
+                analysis_id=row.analysis_id,
+                client_session_id=row.client_session_id,
+                kind=row.kind,
+                progress=msgspec.convert(row.data, Progress),
+            )
+            for row in self._connection.execute(select)
+        ]
 
     def save_checkpoints(self, scope: str, values: Mapping[str, bytes], now: datetime) -> None:
         """Keep values by key, in place of what the keys had before."""

@@ -227,6 +227,8 @@ ledger = sa.Table(
     sa.Column("actor", FreeText, nullable=False),
     sa.Column("data", Json, nullable=False),
     sa.Index(None, "analysis_id", "sequence"),
+    # An owner's part of it, for a watcher who was away and for the audit list.
+    sa.Index(None, "client_session_id", "transaction", "sequence"),
     # The live feed's order; on SQLite the sequence itself is, and no row is indexed.
     _index_where('"transaction" > 0', "transaction", "sequence"),
     sqlite_autoincrement=True,

@@ -108,6 +108,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_ledger_analysis_id_sequence"), "ledger", ["analysis_id", "sequence"], unique=False)
     op.create_index(
+        op.f("ix_ledger_client_session_id_transaction_sequence"),
+        "ledger",
+        ["client_session_id", "transaction", "sequence"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_ledger_transaction_sequence"),
         "ledger",
         ["transaction", "sequence"],
