@@ -29,9 +29,11 @@ from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
 from holdfast.services import Handler
+from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, NewResult, Submission
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.retention import RetentionService
 from holdfast.services.runs import RunHandler
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.settings import Settings
@@ -68,6 +70,8 @@ class Holdfast:
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
         queries: the use cases that only look.
+        accounts: who callers are.
+        retention: what is kept no longer.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
@@ -107,6 +111,8 @@ class Holdfast:
             max_attempts=settings.run_attempts,
         )
         self.queries = QueriesService(self.store)
+        self.retention = RetentionService(self.store)
+        self.accounts = AccountsService(self.engine, self._clock, self._ids)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [RunHandler(self.store, self.registry, spread), TrackHandler(), *handlers]
         self._handlers = {handler.kind: handler for handler in all_handlers}

@@ -41,6 +41,24 @@ class Settings(BaseSettings):
     dask_address: str | None = None
     """The scheduler of a Dask cluster to spread parts over instead."""
 
+    authentication: Literal["auto", "token"] = "auto"
+    """Who may call the service: with ``auto`` this machine only, until the first token is made; then its holders."""
+
+    anonymous_clients: bool = False
+    """Whether the service also serves clients without a token, each of them its own results."""
+
+    same_ip_recovery: bool = False
+    """Whether anonymous results are also shown to another client at the same address; in local mode only."""
+
+    trusted_proxies: str = ""
+    """The networks of the proxies whose X-Forwarded-For is believed, with commas between them."""
+
+    max_body_mb: float = Field(default=64.0, gt=0, le=4096)
+    """How large a request's body may be, in MiB."""
+
+    body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """How long a request's body may take to arrive."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
 

@@ -1,7 +1,7 @@
 """Analyses: asked for, received, cancelled, resumed, deleted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from holdfast.domain.errors import (
     ContentConflict,
     IllegalMove,
     InvalidInput,
+    ResultNotFound,
     VersionConflict,
 )
 from holdfast.domain.events import Event
@@ -136,6 +137,8 @@ class AnalysesService:
         ttl_seconds: float | None = None,
         max_retrievals: int | None = None,
         refreshed_from: str | None = None,
+        idempotency_key: str | None = None,
+        caller: Caller = LOCAL,
     ) -> Submission:
         """Ask for an analysis; a worker runs it.
 
@@ -156,6 +159,8 @@ class AnalysesService:
             ttl_seconds: how long to keep it; None for ever.
             max_retrievals: how often its result may be retrieved.
             refreshed_from: the analysis that it will take the place of.
+            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            caller: who asks.
 
         Raises:
             UnknownKind: there is no such analyzer.
@@ -170,6 +175,7 @@ class AnalysesService:
         default = request.timeout_seconds or self._timeout_seconds
         now = self._clock.now()
         context = context or Context()
+        caller.narrowed(context.client_session_id)
         analysis = Analysis(
             analysis_id=self._new_id(analysis_id),
             kind=kind,
@@ -210,6 +216,50 @@ class AnalysesService:
 
         return self._store.write(work)
 
+    def refresh(
+        self,
+        analysis_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        caller: Caller = LOCAL,
+    ) -> Submission:
+        """Ask for the same analysis anew; the old result stays readable, and the new one says what it replaces.
+
+        Args:
+            analysis_id: the analysis.
+            params: other parameters; the same when None.
+            timeout_seconds: how long an attempt may run; as long as it might before when None.
+            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            caller: who asks.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            IllegalMove: it was not run by a worker, so none can run it again.
+        """
+        before = self._store.read(lambda uow: uow.find_visible(ids.check_id(analysis_id), caller)).value
+        if not before.location:
+            raise IllegalMove(
+                "Only an analysis that a worker runs can be refreshed; call the function or store the result again",
+                analysis_id=analysis_id,
+            )
+        return self.submit(
+            before.kind,
+            before.location,
+            params=before.params if params is None else params,
+            context=before.context,
+            tags=before.tags,
+            force=True,
+            priority=before.priority,
+            timeout_seconds=before.timeout_seconds if timeout_seconds is None else timeout_seconds,
+            ttl_seconds=before.ttl_seconds,
+            max_retrievals=before.max_retrievals,
+            refreshed_from=analysis_id,
+            idempotency_key=idempotency_key,
+            caller=caller,
+        )
+
     @staticmethod
     def _active(uow: UnitOfWork, active_key: str) -> Stored | None:
         """The run of the same input that is under way, unless it will bear no result that anybody may see."""
@@ -224,13 +274,17 @@ class AnalysesService:
         kept = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
         return kept if kept is not None and kept.value.answers(wanted, uow.now, self._reuse) else None
 
-    def store(self, results: Sequence[NewResult]) -> list[Analysis]:
+    def store(
+        self, results: Sequence[NewResult], *, idempotency_key: str | None = None, caller: Caller = LOCAL
+    ) -> list[Analysis]:
         """Keep results that were found elsewhere, all in one transaction.
 
         Storing the same content under the same id again is harmless.
 
         Args:
             results: the results; their ids must differ from each other.
+            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            caller: who asks.
 
         Returns:
             The analyses, in the same order.
@@ -238,6 +292,8 @@ class AnalysesService:
         Raises:
             ContentConflict: an id is taken by other content; nothing was stored.
         """
+        for result in results:
+            caller.narrowed(result.context.client_session_id)
         prepared = [self._prepare(result) for result in results]
         if len({analysis.analysis_id for analysis, _, _ in prepared}) != len(prepared):
             raise InvalidInput("Two results to be stored have the same analysis_id", field="analysis_id")
@@ -342,7 +398,51 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def delete(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+    def retrieve(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
+        """An analysis and its result as it is kept, a zstd frame; counts one retrieval."""
+
+        def work(uow: UnitOfWork) -> tuple[Analysis, bytes]:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            value = stored.value
+            if value.result is None:
+                raise ResultNotFound(f"The analysis is {value.status} and has no result", analysis_id=analysis_id)
+            after = replace(value, retrieval_count=value.retrieval_count + 1, version=value.version + 1)
+            uow.save(stored, Change(value=after))
+            return after, uow.payloads.read(value.result.hash)
+
+        return self._store.write(work)
+
+    def pin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Keep retention away from an analysis."""
+        return self._changed(analysis_id, caller, is_pinned=True)
+
+    def unpin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Give an analysis back to retention."""
+        return self._changed(analysis_id, caller, is_pinned=False)
+
+    def restore(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Take an analysis out of the trash."""
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.analyses.find(ids.check_id(analysis_id), lock=True)
+            if stored is None or not caller.may_see(stored.value.context.client_session_id):
+                raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
+            after = replace(stored.value, deleted_at=None, version=stored.value.version + 1)
+            uow.save(stored, Change(value=after))
+            return after
+
+        return self._store.write(work)
+
+    def _changed(self, analysis_id: str, caller: Caller, **changes: Any) -> Analysis:
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            after = replace(stored.value, version=stored.value.version + 1, **changes)
+            uow.save(stored, Change(value=after))
+            return after
+
+        return self._store.write(work)
+
+    def delete(self, analysis_id: str, *, caller: Caller = LOCAL, purge: bool = False) -> Analysis:
         """Delete an analysis with its result, findings and checkpoints; a run under way stops.
 
         Raises:
@@ -352,6 +452,10 @@ class AnalysesService:
         def work(uow: UnitOfWork) -> Analysis:
             stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
+            if not purge:
+                after = replace(value, deleted_at=uow.now, version=value.version + 1)
+                uow.save(stored, Change(value=after))
+                return after
             event = Event(
                 name="analysis.deleted",
                 at=uow.now,
