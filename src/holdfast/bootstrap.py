@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from pydantic import ValidationError
@@ -45,6 +46,9 @@ from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
 from holdfast.worker import Worker, worker_name
 
+if TYPE_CHECKING:
+    from holdfast.services.limits import LimitsService
+
 
 class SystemClock:
     """The machine's clock."""
@@ -70,7 +74,7 @@ class Holdfast:
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
         queries: the use cases that only look.
-        accounts: who callers are.
+        accounts: tokens, anonymous clients, signed cursors.
         retention: what is kept no longer.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
@@ -112,7 +116,13 @@ class Holdfast:
         )
         self.queries = QueriesService(self.store)
         self.retention = RetentionService(self.store)
-        self.accounts = AccountsService(self.engine, self._clock, self._ids)
+        self.accounts = AccountsService(
+            self.store,
+            self._clock,
+            self._ids,
+            anonymous_clients=settings.anonymous_clients,
+            same_ip_recovery=settings.same_ip_recovery,
+        )
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [RunHandler(self.store, self.registry, spread), TrackHandler(), *handlers]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -132,7 +142,22 @@ class Holdfast:
     def close(self) -> None:
         """Release every connection; what is still tracked has failed."""
         self.tracker.close()
+        self.accounts.close()
         self.engine.close()
+
+    @cached_property
+    def limits(self) -> "LimitsService":
+        """How often callers may do what is costly."""
+        # With all that it imports in turn it takes 0.15 s, and only the service has limits.
+        from holdfast.services.limits import LimitsService  # noqa: PLC0415
+
+        settings = self.settings
+        limits = {
+            "start": settings.rate_limit_start,
+            "export": settings.rate_limit_export,
+            "anonymous": settings.rate_limit_anonymous,
+        }
+        return LimitsService(self.store, self._clock, limits)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -160,9 +185,9 @@ class Holdfast:
         """
         return self.store_analyses([NewResult(kind=kind, result=result, **about)])[0]
 
-    def store_analyses(self, results: Sequence[NewResult]) -> list[Analysis]:
-        """Keep many results in one transaction: all of them or none."""
-        return self.analyses.store(results)
+    def store_analyses(self, results: Sequence[NewResult], *, idempotency_key: str | None = None) -> list[Analysis]:
+        """Keep many results in one transaction: all of them or none; see ``AnalysesService.store``."""
+        return self.analyses.store(results, idempotency_key=idempotency_key)
 
     def submit(self, /, kind: str, target: str, **options: Any) -> Submission:
         """Ask for an analysis, to be run by a worker; see ``AnalysesService.submit`` for the options."""

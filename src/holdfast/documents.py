@@ -1,6 +1,8 @@
 """Documents as JSON: what is written is what every later reader gets, byte for byte the same for equal values."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -33,6 +35,22 @@ def to_json(value: Any, what: str = "The result") -> bytes:
     if b"null" in data:
         check_finite(value, what)
     return data
+
+
+def digest(value: Any) -> str:
+    """Name a request by all that it asks for: SHA-256 in hexadecimal.
+
+    Args:
+        value: what ``to_json`` takes; names that are not Unicode are welcome.
+
+    Raises:
+        UnknownDocument: JSON cannot say it.
+    """
+    try:
+        text = json.dumps(msgspec.to_builtins(value, str_keys=True), sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UnknownDocument(f"The request cannot be told from others: {error}") from error
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_finite(value: Any, what: str) -> None:

@@ -1,15 +1,35 @@
 """Every setting, typed: given in code, or by environment variables that begin with HOLDFAST_."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _default_url() -> str:
     return f"sqlite:///{user_data_path('holdfast') / 'holdfast.db'}"
+
+
+def _listed(value: Any) -> Any:
+    return [part for part in map(str.strip, value.split(",")) if part] if isinstance(value, str) else value
+
+
+def _is_rate_limit(value: str) -> str:
+    # Imported when there is something to check: with all that it imports in turn it takes 0.15 s.
+    from limits import parse_many  # noqa: PLC0415
+
+    value = value.strip()
+    if value and any(not (item.amount > 0 and item.get_expiry() > 0) for item in parse_many(value)):
+        raise ValueError(f"{value!r} lets nobody through, or has no duration")
+    return value
+
+
+# The defaults are right, and a test says so: they need no check whenever settings are read.
+RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -44,15 +64,6 @@ class Settings(BaseSettings):
     authentication: Literal["auto", "token"] = "auto"
     """Who may call the service: with ``auto`` this machine only, until the first token is made; then its holders."""
 
-    anonymous_clients: bool = False
-    """Whether the service also serves clients without a token, each of them its own results."""
-
-    same_ip_recovery: bool = False
-    """Whether anonymous results are also shown to another client at the same address; in local mode only."""
-
-    trusted_proxies: str = ""
-    """The networks of the proxies whose X-Forwarded-For is believed, with commas between them."""
-
     max_body_mb: float = Field(default=64.0, gt=0, le=4096)
     """How large a request's body may be, in MiB."""
 
@@ -64,6 +75,24 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     """How it is logged."""
+
+    anonymous_clients: bool = False
+    """Whether the service lets clients in that nobody vouches for, each to its own results only."""
+
+    same_ip_recovery: bool = False
+    """Whether anonymous clients see the results of others at their address; in single-user local mode only."""
+
+    trusted_proxies: Networks = Field(default_factory=tuple)
+    """The networks of the proxies whose X-Forwarded-For is believed; in the environment separated by commas."""
+
+    rate_limit_start: RateLimit = "60/minute"
+    """How often an owner may start an analysis; empty for no limit, several limits separated by semicolons."""
+
+    rate_limit_export: RateLimit = "10/minute"
+    """How often an owner may export."""
+
+    rate_limit_anonymous: RateLimit = "20/minute"
+    """How often the anonymous clients of one address may do either, beside the limits for everybody."""
 
     def database_path(self) -> Path | None:
         """The database's file; None for a server."""

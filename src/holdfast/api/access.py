@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import LOCAL, Caller, Role
+from holdfast.domain.addresses import client_ip
 from holdfast.domain.checks import check_name
 from holdfast.domain.errors import AuthenticationRequired, WrongOwner
 
@@ -91,7 +92,7 @@ class Access:
 
 def authenticates(holdfast: Holdfast) -> bool:
     """Whether callers must show a token."""
-    return holdfast.settings.authentication == "token" or bool(holdfast.accounts.list_tokens())
+    return holdfast.settings.authentication == "token" or bool(holdfast.accounts.list_tokens(limit=1).items)
 
 
 def is_loopback(host: str) -> bool:
@@ -121,26 +122,3 @@ def comes_from_this_machine(origin: str) -> bool:
     except ValueError:
         return False
     return name is not None and is_loopback(name)
-
-
-def client_ip(peer: str | None, forwarded_for: list[str], trusted: str) -> str | None:
-    """Where a request came from: the last address that no trusted proxy reports.
-
-    Args:
-        peer: who is connected.
-        forwarded_for: the X-Forwarded-For headers.
-        trusted: the proxies' networks, with commas between them.
-    """
-    if peer is None:
-        return None
-    networks = [ipaddress.ip_network(part.strip(), strict=False) for part in trusted.split(",") if part.strip()]
-    known = peer
-    for hop in reversed([part.strip() for line in forwarded_for for part in line.split(",")]):
-        try:
-            address = ipaddress.ip_address(known)
-            if not any(address in network for network in networks):
-                break
-            known = str(ipaddress.ip_address(hop))
-        except ValueError:
-            break
-    return known

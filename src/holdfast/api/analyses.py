@@ -66,6 +66,7 @@ def resume_analysis(
     analysis_id: AnalysisId, caller: Writer, store: Store, how: Annotated[Resume, Depends(_resume)]
 ) -> Response:
     """Queue an ended analysis again, to go on from its last checkpoint."""
+    store.limits.hit("start", caller)
     return _accepted(store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, caller=caller))
 
 
@@ -85,6 +86,7 @@ def refresh_analysis(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Run the same analysis anew, as a new one that says what it replaces; the old result stays readable."""
+    store.limits.hit("start", caller)
     submission = store.analyses.refresh(
         analysis_id,
         params=how.params,

@@ -1,16 +1,13 @@
 """Cursors: where a page ended, signed, and bound to who asked for what."""
 
-import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from holdfast.api.errors import InvalidCursor
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller
-from holdfast.domain.errors import HoldfastError
+from holdfast.domain.errors import InvalidCursor
 from holdfast.store.analyses import Place
 
 
@@ -24,37 +21,32 @@ class Cursors:
             holdfast: signs them.
             caller: who asks.
             name: the list.
-            query: its filters and order; what is None or empty counts as not given.
+            query: its filters and order.
         """
-        self._sign = holdfast.accounts.sign
-        self._unsign = holdfast.accounts.unsign
-        asked = sorted((key, str(value)) for key, value in query.items() if value not in {None, ()})
-        what = msgspec.json.encode([name, caller.name, caller.owner, asked])
-        self._bound = hashlib.sha256(what).hexdigest()[:16]
-
-    def number(self, cursor: str | None, first: int) -> int:
-        """The number where the page before ended."""
-        return first if cursor is None else self._parts(cursor, int)
+        self._accounts = holdfast.accounts
+        self._caller = caller
+        self._name = name
+        self._query = msgspec.to_builtins(query)
 
     def place(self, cursor: str | None) -> Place | None:
         """The place where the page before ended."""
-        if cursor is None:
-            return None
-        at, key = self._parts(cursor, tuple[datetime, int])
-        return Place(created_at=at, key=key)
+        return self._accounts.unsign_place(self._name, cursor, self._caller, scope=self._query)
 
-    def after(self, place: Place | int | None) -> str | None:
+    def after(self, place: Place | None) -> str | None:
         """The cursor of the page that begins there; None when there is none."""
-        if place is None:
-            return None
-        where = place if isinstance(place, int) else (place.created_at, place.key)
-        return self._sign(msgspec.json.encode([self._bound, where]).hex())
+        return self._accounts.sign_place(self._name, place, self._caller, scope=self._query)
 
-    def _parts(self, cursor: str, kind: Any) -> Any:
-        try:
-            bound, where = msgspec.json.decode(bytes.fromhex(self._unsign(cursor)), type=tuple[str, kind])
-        except (HoldfastError, ValueError, msgspec.MsgspecError) as error:
-            raise InvalidCursor("The cursor was not given by this service") from error
-        if bound != self._bound:
-            raise InvalidCursor("The cursor was given for another list, or to somebody else")
-        return where
+    def value(self, cursor: str | None, first: Any) -> Any:
+        """The number or id where the page before ended; ``first`` without a cursor."""
+        if cursor is None:
+            return first
+        value = self._accounts.unsign(self._name, cursor, self._caller, scope=self._query)
+        if not isinstance(value, str | int):
+            raise InvalidCursor
+        return value
+
+    def after_value(self, value: str | int | None) -> str | None:
+        """The cursor of the page that begins after it; None when there is none."""
+        if value is None:
+            return None
+        return self._accounts.sign(self._name, value, self._caller, scope=self._query)

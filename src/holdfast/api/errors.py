@@ -26,13 +26,6 @@ class MalformedBody(errors.InvalidInput):
     suggestions = ("Send UTF-8 JSON, as RFC 8259 has it: no NaN, no infinities, not nested too deeply",)
 
 
-class InvalidCursor(errors.InvalidInput):
-    """The cursor does not belong to this list."""
-
-    code = "INVALID_CURSOR"
-    suggestions = ("Repeat the request that gave the cursor with the same filters and order", "Leave the cursor out")
-
-
 class BodyTooLarge(errors.InvalidInput):
     """The body is too large."""
 
@@ -93,7 +86,7 @@ class Unexpected(errors.HoldfastError):
 # The first class that fits decides, so the special stand before the general.
 STATUSES: tuple[tuple[type[errors.HoldfastError], int], ...] = (
     (MalformedBody, 400),
-    (InvalidCursor, 400),
+    (errors.InvalidCursor, 400),
     (BodyTooSlow, 408),
     (BodyTooLarge, 413),
     (UnsupportedMedia, 415),

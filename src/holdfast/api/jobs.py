@@ -28,10 +28,10 @@ def list_jobs(
 ) -> Response:
     """List jobs by number: those that wait, those under way, and the dead."""
     cursors = Cursors(store, caller, "jobs", {"status": status})
-    found = store.jobs.listing(status, after=cursors.number(cursor, 0), limit=limit + 1)
+    found = store.jobs.listing(status, after=cursors.value(cursor, 0), limit=limit + 1)
     shown = found[:limit]
     following = shown[-1].id if len(found) > limit else None
-    return render.json(render.page([render.job(one) for one in shown], cursors.after(following)))
+    return render.json(render.page([render.job(one) for one in shown], cursors.after_value(following)))
 
 
 @router.post("/{job_id}/retry", operation_id="retry_job", response_model=JobOut, responses=answers(404))

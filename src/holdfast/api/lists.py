@@ -89,11 +89,11 @@ def list_findings(
     """List what an analysis found, in its own order."""
     wanted = tuple(dict.fromkeys(severity))
     cursors = Cursors(store, caller, "findings", {"of": analysis_id, "severity": wanted})
-    after = cursors.number(cursor, -1)
+    after = cursors.value(cursor, -1)
     found = store.queries.findings(analysis_id, severities=wanted, after=after, limit=limit + 1, caller=caller)
     shown = found[:limit]
     following = shown[-1][0] if len(found) > limit else None
-    return render.json(render.page([render.finding(*one) for one in shown], cursors.after(following)))
+    return render.json(render.page([render.finding(*one) for one in shown], cursors.after_value(following)))
 
 
 @router.get(

@@ -48,9 +48,12 @@ async def create_analysis(request: Request) -> Response:
     def work(store: Holdfast, caller: Caller) -> Response:
         caller.require(Role.WRITER)
         if new.target is None:
+            if caller.is_anonymous:
+                store.limits.hit("anonymous", caller)
             (kept,) = store.analyses.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
             headers = {"location": _place(kept), "etag": render.etag_of(kept)}
             return render.json(render.analysis(kept), 201, headers)
+        store.limits.hit("start", caller)
         submission = store.analyses.submit(
             new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
         )

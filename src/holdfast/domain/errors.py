@@ -40,6 +40,13 @@ class InvalidId(InvalidInput):
     suggestions = ("Use 1 to 128 letters, digits or . _ : @ - and begin with a letter or a digit",)
 
 
+class InvalidCursor(InvalidInput):
+    """The cursor was not given out for this list."""
+
+    code = "INVALID_CURSOR"
+    suggestions = ("Begin the list anew, without a cursor",)
+
+
 class InvalidParams(InvalidInput):
     """A parameter of the analysis is not valid."""
 
@@ -155,6 +162,13 @@ class JobNotFound(NotFound):
     code = "JOB_NOT_FOUND"
 
 
+class TokenNotFound(NotFound):
+    """There is no such token."""
+
+    code = "TOKEN_NOT_FOUND"
+    suggestions = ("List the tokens with `holdfast token list`",)
+
+
 class AuthenticationRequired(HoldfastError):
     """Who asks is not known."""
 
@@ -188,6 +202,13 @@ class ContentConflict(Conflict):
 
     code = "CONTENT_CONFLICT"
     suggestions = ("Use another id", "Leave the id out to get a new one")
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used for another request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+    suggestions = ("Use a new key for each request, and the same one only to repeat it",)
 
 
 class IllegalMove(Conflict):

@@ -14,7 +14,7 @@ class Event:
         at: when, aware.
         analysis_id: the analysis concerned, if any.
         client_session_id: the owner of what changed, who may see the event.
-        actor: who did it (an owner, ``worker:<id>``, ``system``).
+        actor: who did it (an owner, ``token:<id>``, ``worker:<id>``, ``system``).
         data: small JSON-able facts.
     """
 
@@ -54,4 +54,6 @@ EVENTS = {
     "analysis.deleted": "An analysis was deleted with its result",
     "job.died": "A job used up its attempts and waits for somebody to look at it",
     "job.retried": "A dead job was queued again",
+    "token.created": "A token was made",
+    "token.revoked": "A token was revoked",
 }

@@ -28,6 +28,7 @@ from holdfast.domain.fingerprint import code_hash, fingerprint
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.subjects import Subject
 from holdfast.store.analyses import Filter, Stored
+from holdfast.store.idempotency import Keyed
 from holdfast.store.payloads import Payload, pack
 from holdfast.store.types import storable
 from holdfast.store.unit_of_work import Store, UnitOfWork
@@ -159,7 +160,8 @@ class AnalysesService:
             ttl_seconds: how long to keep it; None for ever.
             max_retrievals: how often its result may be retrieved.
             refreshed_from: the analysis that it will take the place of.
-            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            idempotency_key: names the request: within a day the same key of the same owner leads to the same
+                analysis, whatever has become of it, and makes nothing.
             caller: who asks.
 
         Raises:
@@ -167,15 +169,24 @@ class AnalysesService:
             InvalidTarget: there is nothing to analyse.
             InvalidParams: a parameter is wrong.
             ContentConflict: the id names another analysis.
+            IdempotencyConflict: the key was used for another request.
+            AnalysisGone: the key led to an analysis that is no longer there.
         """
         check_positive("timeout_seconds", timeout_seconds or None)
+        context = context or Context()
+        caller.narrowed(context.client_session_id)
+        what = [kind, target, dict(params or {}), tags, force, analysis_id, refreshed_from]
+        how = [priority, timeout_seconds, ttl_seconds, max_retrievals, replace(context, client_ip=None)]
+        keyed = Keyed.of(context.client_session_id, idempotency_key, ["submit", what, how])
+        # Before anything is looked at: what is repeated is answered though its target may be gone by now.
+        again = None if keyed is None else self._store.read(lambda uow: uow.again(uow.idempotency.find(keyed)))
+        if again is not None:
+            return Submission(analysis=again[0], reused=True)
         analyzer = self._registry.get(kind)
         self._registry.import_path(kind)
         request = analyzer.resolve(target, dict(params or {}))
         default = request.timeout_seconds or self._timeout_seconds
         now = self._clock.now()
-        context = context or Context()
-        caller.narrowed(context.client_session_id)
         analysis = Analysis(
             analysis_id=self._new_id(analysis_id),
             kind=kind,
@@ -214,7 +225,15 @@ class AnalysesService:
                 if analysis_id is None and uow.analyses.find(analysis.analysis_id) is not None:
                     raise ContentConflict("The id that was drawn is taken", analysis_id=analysis.analysis_id)
 
-        return self._store.write(work)
+        def once(uow: UnitOfWork) -> Submission:
+            again = uow.again(uow.idempotency.claim(keyed))
+            if again is not None:
+                return Submission(analysis=again[0], reused=True)
+            submission = work(uow)
+            uow.idempotency.settle(keyed, [submission.analysis.analysis_id])
+            return submission
+
+        return self._store.write(once)
 
     def refresh(
         self,
@@ -283,7 +302,7 @@ class AnalysesService:
 
         Args:
             results: the results; their ids must differ from each other.
-            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            idempotency_key: names the request, see ``submit``; the results must be one owner's then.
             caller: who asks.
 
         Returns:
@@ -291,26 +310,34 @@ class AnalysesService:
 
         Raises:
             ContentConflict: an id is taken by other content; nothing was stored.
+            IdempotencyConflict: the key was used for another request; nothing was stored.
+            AnalysisGone: the key led to analyses that are no longer there.
         """
         for result in results:
             caller.narrowed(result.context.client_session_id)
         prepared = [self._prepare(result) for result in results]
+        keyed = _keyed_results(prepared, idempotency_key)
         if len({analysis.analysis_id for analysis, _, _ in prepared}) != len(prepared):
             raise InvalidInput("Two results to be stored have the same analysis_id", field="analysis_id")
 
         # In one order for all writers: two batches that share ids or contents never wait for each other in a circle.
         ordered = sorted(prepared, key=lambda one: one[0].analysis_id)
 
-        def work(uow: UnitOfWork) -> dict[str, Analysis]:
+        def work(uow: UnitOfWork) -> list[Analysis]:
+            again = uow.again(uow.idempotency.claim(keyed))
+            if again is not None:
+                return again
             uow.payloads.put([payload for _, payload, _ in ordered if payload is not None])
-            return {
+            kept = {
                 kept.analysis_id: kept
                 for start in range(0, len(ordered), _STORE_AT_ONCE)
                 for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE])
             }
+            analyses = [kept[analysis.analysis_id] for analysis, _, _ in prepared]
+            uow.idempotency.settle(keyed, [analysis.analysis_id for analysis in analyses])
+            return analyses
 
-        kept = self._store.write(work)
-        return [kept[analysis.analysis_id] for analysis, _, _ in prepared]
+        return self._store.write(work)
 
     def _prepare(self, new: NewResult) -> "_Prepared":
         check_kind(new.kind)
@@ -477,6 +504,16 @@ class AnalysesService:
 
 
 _Prepared = tuple[Analysis, Payload | None, NewResult]
+
+
+def _keyed_results(prepared: Sequence[_Prepared], key: str | None) -> Keyed | None:
+    owners = {new.context.client_session_id for _, _, new in prepared}
+    if key is None or not owners:
+        return None
+    if len(owners) > 1:
+        raise InvalidInput("An idempotency key is for results of one owner", field="idempotency_key")
+    asked = [[None if payload is None else payload.ref.hash, replace(new, result=None)] for _, payload, new in prepared]
+    return Keyed.of(owners.pop(), key, ["store", asked])
 
 
 def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:

@@ -11,13 +11,16 @@ from holdfast.domain.analysis import Analysis, Change
 from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, WrongOwner
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
+from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
+from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
+from holdfast.store.rate_limits import RateLimits
 from holdfast.store.runs import Runs
 from holdfast.store.subjects import Subjects
 
@@ -37,6 +40,9 @@ class UnitOfWork:
         jobs: leased work.
         ledger: what happened.
         counters: figures.
+        accounts: tokens and keys.
+        idempotency: what requests with a key led to.
+        rate_limits: how often things were done.
     """
 
     def __init__(self, connection: sa.Connection, engine: Engine, now: datetime) -> None:
@@ -50,6 +56,9 @@ class UnitOfWork:
         self.jobs = Jobs(connection, engine)
         self.ledger = Ledger(connection, engine)
         self.counters = Counters(connection, engine)
+        self.accounts = Accounts(connection)
+        self.idempotency = IdempotencyKeys(connection, engine, now)
+        self.rate_limits = RateLimits(connection, engine, now)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -69,6 +78,22 @@ class UnitOfWork:
         if not value.is_visible(self.now):
             raise AnalysisGone(analysis_id=analysis_id)
         return stored
+
+    def again(self, analysis_ids: Sequence[str] | None) -> list[Analysis] | None:
+        """The analyses that a repeated request led to, in order; None when it is no repeated one.
+
+        Raises:
+            AnalysisGone: one of them is no longer there.
+        """
+        if analysis_ids is None:
+            return None
+        kept: list[Analysis] = []
+        for analysis_id in analysis_ids:
+            stored = self.analyses.find(analysis_id)
+            if stored is None or not stored.value.is_visible(self.now):
+                raise AnalysisGone(analysis_id=analysis_id)
+            kept.append(stored.value)
+        return kept
 
     def add(self, changes: Sequence[Change], *, active_key: str | None = None) -> dict[str, int]:
         """Keep new analyses with their events and jobs.

@@ -9,11 +9,17 @@ from holdfast.domain.access import Role
 class NewToken(Incoming):
     """A token to be made."""
 
-    name: str = Field(min_length=1, max_length=128, examples=["ci"])
-    owner: str = Field(min_length=1, max_length=256, description="Whose things it reaches.", examples=["team-a"])
+    name: str = Field(min_length=1, max_length=256, examples=["ci"])
+    owner: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Whose things it reaches; an owner of the token's name when left out.",
+        examples=["team-a"],
+    )
     role: Role = Role.WRITER
-    ttl_seconds: float | None = Field(
-        default=None, gt=0, le=LARGEST, description="How long it is valid; null for ever."
+    expires_in_seconds: float | None = Field(
+        default=None, gt=0, le=LARGEST, description="How long it is good for; null for ever."
     )
 
 
@@ -25,6 +31,7 @@ class TokenOut(Outgoing):
     owner: str
     role: Role
     created_at: Moment
+    created_by: str
     expires_at: Moment | None
     revoked_at: Moment | None
     last_used_at: Moment | None
