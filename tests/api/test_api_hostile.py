@@ -20,36 +20,35 @@ def deep(depth: int) -> bytes:
     return b'{"kind":"lint","result":' + b"[" * depth + b"]" * depth + b"}"
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"", 400),
-        (b"{", 400),
-        (b"nonsense", 400),
-        (b"\xff\xfe{}", 400),
-        (b'{"kind":"lint","result":"\xff"}', 400),
-        (b'{"kind":"lint","result":NaN}', 422),
-        (b'{"kind":"lint","result":[1,Infinity]}', 422),
-        (b'{"kind":"lint","result":1e999}', 422),
-        (b'{"kind":"lint","result":' + b"9" * 400 + b"}", 422),
-        (b'{"kind":"lint","result":' + b"9" * 5000 + b"}", 422),
-        (b'{"kind":"lint","result":1,"priority":1e400}', 422),
-        (b'{"kind":"lint","result":1,"ttl_seconds":1e308}', 422),
-        (b'{"kind":"lint","result":1,"metrics":{"a":NaN}}', 422),
-        (b'{"kind":"lint\\u0000","result":1}', 422),
-        (b'{"kind":"lint","result":1,"client_session_id":"a\\u0000b"}', 422),
-        (b'{"kind":"lint","result":1,"tags":["\\u0000"]}', 422),
-        (b'{"kind":"lint","result":1,"tags":["\\ud800"]}', 400),
-        (b'{"kind":"lint","result":1} {"kind":"lint","result":2}', 400),
-        (deep(100_000), 400),
-        (deep(150), 201),
-        (b'{"kind":"lint","result":{"\\u0000":"\\u0000"}}', 201),
-        (b'{"kind":"lint","result":1,"summary":"\\u0000"}', 201),
-        (b'{"kind":"lint","result":1,"params":{"a":"\\u0000","b":"x"}}', 201),
-        (b'{"kind":"lint","result":1,"findings":[{"rule":"r","severity":"low","title":"\\u0000"}]}', 201),
-    ],
-    ids=lambda value: str(value)[:60] if isinstance(value, bytes) else "",
-)
+BODIES = [
+    (b"", 400),
+    (b"{", 400),
+    (b"nonsense", 400),
+    (b"\xff\xfe{}", 400),
+    (b'{"kind":"lint","result":"\xff"}', 400),
+    (b'{"kind":"lint","result":NaN}', 422),
+    (b'{"kind":"lint","result":[1,Infinity]}', 422),
+    (b'{"kind":"lint","result":1e999}', 422),
+    (b'{"kind":"lint","result":' + b"9" * 400 + b"}", 201),
+    (b'{"kind":"lint","result":' + b"9" * 5000 + b"}", 400),
+    (b'{"kind":"lint","result":1,"priority":1e400}', 422),
+    (b'{"kind":"lint","result":1,"ttl_seconds":1e308}', 422),
+    (b'{"kind":"lint","result":1,"metrics":{"a":NaN}}', 422),
+    (b'{"kind":"lint\\u0000","result":1}', 422),
+    (b'{"kind":"lint","result":1,"client_session_id":"a\\u0000b"}', 422),
+    (b'{"kind":"lint","result":1,"tags":["\\u0000"]}', 422),
+    (b'{"kind":"lint","result":1,"tags":["\\ud800"]}', 400),
+    (b'{"kind":"lint","result":1} {"kind":"lint","result":2}', 400),
+    (deep(100_000), 400),
+    (deep(150), 201),
+    (b'{"kind":"lint","result":{"\\u0000":"\\u0000"}}', 201),
+    (b'{"kind":"lint","result":1,"summary":"\\u0000"}', 201),
+    (b'{"kind":"lint","result":1,"params":{"a":"\\u0000","b":"x"}}', 201),
+    (b'{"kind":"lint","result":1,"findings":[{"rule":"r","severity":"low","title":"\\u0000"}]}', 201),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), BODIES, ids=map(str, range(len(BODIES))))
 def test_hostile_bodies(http: httpx.Client, body: bytes, status: int) -> None:
     answer = http.post("/api/v1/analyses", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text
