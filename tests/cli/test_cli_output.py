@@ -32,6 +32,8 @@ from holdfast.telemetry import configure_logging
         ["jobs", "list"],
         ["jobs", "retry", "--all"],
         ["jobs", "schedules"],
+        ["token", "list"],
+        ["token", "revoke", "x"],
         ["worker", "--status"],
         ["db", "check"],
     ],

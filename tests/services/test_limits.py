@@ -191,6 +191,12 @@ def test_processes_share_a_limit(database: str) -> None:
             process.communicate()
 
 
+def test_nobody_waits_for_the_library_who_has_no_limits(database: str) -> None:
+    code = "import sys, holdfast; hf = holdfast.open(sys.argv[1]); hf.close(); print('limits' in sys.modules)"
+    process = spawn_python(code, database)
+    assert process.communicate(timeout=60)[0] == "False\n"
+
+
 # Settings.
 
 

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import holdfast
-from holdfast.cli import analyses, database, demo, jobs, look, records, serve, worker
+from holdfast.cli import analyses, database, demo, jobs, look, records, serve, tokens, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -56,6 +56,7 @@ _settings: dict[str, Any] = {
 }
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
+token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
 
 
@@ -86,6 +87,12 @@ def _root(
 @jobs_app.callback()
 def _jobs(context: typer.Context) -> None:
     """See what workers have to do, and try again what they gave up."""
+    _help_alone(context)
+
+
+@token_app.callback()
+def _token(context: typer.Context) -> None:
+    """Make, see and revoke the tokens that open the service."""
     _help_alone(context)
 
 
@@ -145,6 +152,17 @@ _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)
 app.add_typer(jobs_app)
+_add(
+    token_app,
+    "create",
+    tokens.create,
+    "token create ci",
+    "token create dashboard --role reader --owner team-a --expires 30d",
+    "token create admin --role admin --json | jq -r .secret",
+)
+_add(token_app, "list", tokens.list_tokens, "token list", "token list --json")
+_add(token_app, "revoke", tokens.revoke, "token revoke 5f0c9a417be3d2a8")
+app.add_typer(token_app)
 _add(db_app, "upgrade", database.upgrade, "db upgrade --database postgresql://app@db.example.org/holdfast")
 _add(db_app, "check", database.check)
 app.add_typer(db_app)

@@ -26,7 +26,7 @@ MEANINGS = {
     ExitCode.OK: "It worked; of `analyze`, `resume` and `progress --follow`: the analysis is complete",
     ExitCode.FAILED: "The analysis failed or timed out, or something unforeseen happened",
     ExitCode.USAGE: "The command line is wrong: an unknown command or option, a value of the wrong form",
-    ExitCode.NOT_FOUND: "There is no such analysis, result, job or database",
+    ExitCode.NOT_FOUND: "There is no such analysis, result, job, token or database",
     ExitCode.CONFLICT: "What is kept stands in the way: an id that is taken, a status that forbids it",
     ExitCode.INVALID: "What was given cannot be used: no repository there, an unknown branch, kind or parameter",
     ExitCode.STORE: "The store cannot be reached or written, is full, or is damaged",

@@ -12,6 +12,7 @@ from holdfast.domain.findings import Finding
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
+from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
@@ -170,6 +171,13 @@ def job(value: Job) -> Record:
 def schedule(value: Schedule) -> Record:
     """A job that comes again and again."""
     return {name: getattr(value, name) for name in Schedule.__slots__} | {"next_at": time(value.next_at)}
+
+
+def token(value: Token) -> Record:
+    """A token, without its secret."""
+    known = {name: getattr(value, name) for name in Token.__slots__}
+    moments = {name: time(known[name]) for name in ("created_at", "expires_at", "revoked_at", "last_used_at")}
+    return {**known, **moments, "role": value.role.value}
 
 
 def kind(row: "KindRow") -> Record:

@@ -1,8 +1,10 @@
 """Text for people: names shown safely, cropped in the middle, figures and ages in words. Pure."""
 
+import re
 from datetime import datetime
 
 from holdfast import terminal
+from holdfast.cli.errors import UsageFailed
 
 safe = terminal.safe
 paragraph = terminal.paragraph
@@ -15,6 +17,19 @@ _STEPS = (
     (60 * 86_400.0, 7 * 86_400.0, "week"),
     (2 * 365 * 86_400.0, 30.44 * 86_400.0, "month"),
 )
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def seconds_of(value: str) -> int:
+    """A duration as people give it, ``90s``, ``15m``, ``12h``, ``30d``, ``8w``, in seconds.
+
+    Raises:
+        UsageFailed: it is none.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value.strip().lower())
+    if match is None:
+        raise UsageFailed(f"{safe(value)!r} is no duration: give a number with s, m, h, d or w, such as 30d")
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from holdfast.domain.access import Caller, Role
 
+_ID = re.compile(r"[0-9a-f]{16}")
 _SECRET = re.compile(r"hf_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _CLIENT = re.compile(r"(anon-[A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 _USED_EVERY = timedelta(minutes=1)
@@ -94,6 +95,11 @@ def text_of(data: bytes) -> str:
 def new_secret(token_id: str, random: bytes) -> str:
     """The secret of a token, made of 32 random bytes."""
     return f"hf_{token_id}_{text_of(random)}"
+
+
+def is_token_id(text: str) -> bool:
+    """Whether a text has the form of a token's id; no other need be looked for."""
+    return _ID.fullmatch(text) is not None
 
 
 def token_id_of(secret: str) -> str | None:

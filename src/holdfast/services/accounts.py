@@ -178,7 +178,7 @@ class AccountsService:
 
     @staticmethod
     def _visible(uow: UnitOfWork, token_id: str, caller: Caller) -> Token | None:
-        found = uow.accounts.find(token_id)
+        found = uow.accounts.find(token_id) if tokens.is_token_id(token_id) else None
         return found[0] if found is not None and caller.may_see(found[0].owner) else None
 
     def authenticate(self, secret: str, *, ip: str | None) -> Caller:
