@@ -173,10 +173,14 @@ class AsyncHoldfast:
     get_result = _Threaded(Holdfast.get_result)
     get_stats = _Threaded(Holdfast.get_stats)
     list_analyses = _Threaded(Holdfast.list_analyses)
+    pin_analysis = _Threaded(Holdfast.pin_analysis)
+    restore_analysis = _Threaded(Holdfast.restore_analysis)
     resume_analysis = _Threaded(Holdfast.resume_analysis)
     store_analyses = _Threaded(Holdfast.store_analyses)
     store_analysis = _Threaded(Holdfast.store_analysis)
     submit = _Threaded(Holdfast.submit)
+    sweep = _Threaded(Holdfast.sweep)
+    unpin_analysis = _Threaded(Holdfast.unpin_analysis)
 
     async def _opened(self) -> Self:
         if self._holdfast is None:

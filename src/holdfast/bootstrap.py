@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,6 +26,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
@@ -34,7 +35,7 @@ from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, NewResult, Submission
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
-from holdfast.services.retention import RetentionService
+from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.settings import Settings
@@ -75,7 +76,7 @@ class Holdfast:
         analyses: the use cases that change analyses.
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
-        retention: what is kept no longer.
+        retention: what is not to be kept any longer.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
@@ -105,6 +106,7 @@ class Holdfast:
             self.engine.close()
             raise
         self.store = Store(self.engine, self._clock)
+        rules = settings.rules()
         self.analyses = AnalysesService(
             self.store,
             self.registry,
@@ -113,9 +115,18 @@ class Holdfast:
             reuse_seconds=settings.reuse_hours * 3600,
             timeout_seconds=settings.analysis_timeout_seconds or None,
             max_attempts=settings.run_attempts,
+            rules=rules,
         )
-        self.queries = QueriesService(self.store)
-        self.retention = RetentionService(self.store)
+        self.queries = QueriesService(self.store, rules)
+        self.retention = RetentionService(
+            self.store,
+            rules,
+            Horizons(
+                checkpoints=timedelta(days=settings.checkpoint_days),
+                dead_jobs=timedelta(days=settings.dead_job_days),
+                ledger=None if settings.ledger_days is None else timedelta(days=settings.ledger_days),
+            ),
+        )
         self.accounts = AccountsService(
             self.store,
             self._clock,
@@ -124,7 +135,12 @@ class Holdfast:
             same_ip_recovery=settings.same_ip_recovery,
         )
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
-        all_handlers: list[Handler] = [RunHandler(self.store, self.registry, spread), TrackHandler(), *handlers]
+        all_handlers: list[Handler] = [
+            RunHandler(self.store, self.registry, spread),
+            TrackHandler(),
+            SweepHandler(self.retention),
+            *handlers,
+        ]
         self._handlers = {handler.kind: handler for handler in all_handlers}
         self.jobs = JobsService(self.store, self._handlers, settings.lease_seconds)
         tracking = TrackingService(
@@ -134,6 +150,7 @@ class Holdfast:
             process=worker_name(self._ids.random(4)),
             reuse_seconds=settings.reuse_hours * 3600,
             lease_seconds=settings.lease_seconds,
+            rules=rules,
             take_back=lambda: self.jobs.take_back([TRACK_JOB]),
         )
         self.tracker = Tracker(tracking, settings.lease_seconds)
@@ -284,7 +301,11 @@ class Holdfast:
         return TrackedRun(self.tracker, request, phases)
 
     def worker(self, *, concurrency: int | None = None) -> Worker:
-        """A worker for this store; ``run`` it."""
+        """A worker for this store; ``run`` it.
+
+        It also keeps house, every ``sweep_seconds``; of many workers one does.
+        """
+        self._schedule_sweeps()
         return Worker(
             self.jobs,
             self._handlers,
@@ -293,6 +314,16 @@ class Holdfast:
             concurrency=concurrency or self.settings.concurrency,
             lease_seconds=self.settings.lease_seconds,
         )
+
+    def _schedule_sweeps(self) -> None:
+        # Here and not when the store is opened: who only looks must not have to write, and without a worker nobody
+        # would sweep anyway.
+        every = self.settings.sweep_seconds
+        known = {schedule.name: schedule.every_seconds for schedule in self.jobs.schedules()}
+        if not every and SWEEP_JOB in known:
+            self.jobs.unschedule(SWEEP_JOB)
+        elif every and known.get(SWEEP_JOB) != every:
+            self.jobs.schedule(SWEEP_JOB, SWEEP_JOB, every)
 
     @contextmanager
     def working(self, *, concurrency: int | None = None) -> Iterator[Worker]:
@@ -367,9 +398,25 @@ class Holdfast:
         """Queue an ended analysis again, to go on from its last checkpoint."""
         return self.analyses.resume(analysis_id)
 
-    def delete_analysis(self, analysis_id: str) -> Analysis:
-        """Delete an analysis with everything that is kept of it."""
-        return self.analyses.delete(analysis_id)
+    def delete_analysis(self, analysis_id: str, *, purge: bool = False) -> Analysis:
+        """Put an analysis into the trash, or with ``purge`` drop it for good with everything that is kept of it."""
+        return self.analyses.delete(analysis_id, purge=purge)
+
+    def restore_analysis(self, analysis_id: str) -> Analysis:
+        """Take an analysis out of the trash, within ``trash_hours``."""
+        return self.analyses.restore(analysis_id)
+
+    def pin_analysis(self, analysis_id: str) -> Analysis:
+        """Keep an analysis whatever retention says."""
+        return self.analyses.pin(analysis_id)
+
+    def unpin_analysis(self, analysis_id: str) -> Analysis:
+        """Leave an analysis to retention again."""
+        return self.analyses.unpin(analysis_id)
+
+    def sweep(self) -> Sweep:
+        """Remove now what is not to be kept any longer; workers do it by themselves every ``sweep_seconds``."""
+        return self.retention.sweep()
 
     def get_stats(self) -> Stats:
         """What the store holds."""

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from holdfast.domain.retention import Policy, Rules, Thinning
 
 
 def _default_url() -> str:
@@ -30,6 +32,53 @@ def _is_rate_limit(value: str) -> str:
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
+
+
+_Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
+_Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
+
+
+class ThinningStep(BaseModel):
+    """A step of thinning a history out: from ``after_days`` on, the newest of each ``every_days`` stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after_days: float = Field(ge=0, le=36_500)
+    every_days: float = Field(gt=0, le=36_500)
+
+
+class RetentionPolicy(BaseModel):
+    """How long analyses of a kind are kept; see ``domain.retention.Policy``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_age_seconds: _Seconds | None = None
+    """How old an analysis may become."""
+
+    keep_last: int | None = Field(default=None, ge=1, le=1_000_000)
+    """How many of an owner stay."""
+
+    per_subject: bool = False
+    """Whether ``keep_last`` counts for each subject on its own."""
+
+    thinning: tuple[ThinningStep, ...] = ()
+    """How a subject's history becomes sparser with age."""
+
+    ttl_seconds: _Seconds | None = None
+    """How long a new analysis is kept that does not say itself."""
+
+    def rule(self) -> Policy:
+        """The same for the rules."""
+        return Policy(
+            max_age_seconds=self.max_age_seconds,
+            keep_last=self.keep_last,
+            per_subject=self.per_subject,
+            thinning=tuple(
+                Thinning(after_seconds=step.after_days * 86_400, every_seconds=step.every_days * 86_400)
+                for step in self.thinning
+            ),
+            ttl_seconds=self.ttl_seconds,
+        )
 
 
 class Settings(BaseSettings):
@@ -70,6 +119,33 @@ class Settings(BaseSettings):
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
     """How long a request's body may take to arrive."""
 
+    trash_hours: float = Field(default=24.0, ge=0, le=87_600)
+    """How long a deleted analysis may be restored; 0: it is deleted for good at once."""
+
+    retention: dict[_Kind, RetentionPolicy] = {}
+    """How long analyses are kept: a policy per kind, ``*`` for all other kinds; without one, for ever."""
+
+    anonymous_ttl_seconds: float = Field(default=3600.0, gt=0, le=2**31 - 1)
+    """How long what an anonymous client stores is kept at most."""
+
+    anonymous_max_retrievals: int = Field(default=10, ge=1, le=2**31 - 1)
+    """How often each of them may be retrieved at most."""
+
+    anonymous_storage_mb: float = Field(default=500.0, gt=0, le=1_000_000_000)
+    """How much all of them may take, in millions of bytes; over that the oldest go, down to 80 % of it."""
+
+    sweep_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """How often a worker removes what is not to be kept any longer; 0 for never."""
+
+    checkpoint_days: float = Field(default=30.0, gt=0, le=36_500)
+    """How long checkpoints that outlive their analysis are kept after they were last used."""
+
+    dead_job_days: float = Field(default=30.0, gt=0, le=36_500)
+    """How long jobs that used up their attempts are kept."""
+
+    ledger_days: float | None = Field(default=None, gt=0, le=36_500)
+    """How long events are kept; for ever when unset."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
 
@@ -98,3 +174,13 @@ class Settings(BaseSettings):
         """The database's file; None for a server."""
         prefix = "sqlite:///"
         return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None
+
+    def rules(self) -> Rules:
+        """What retention goes by."""
+        return Rules(
+            policies={kind: policy.rule() for kind, policy in self.retention.items()},
+            trash_seconds=self.trash_hours * 3600,
+            anonymous_ttl_seconds=self.anonymous_ttl_seconds,
+            anonymous_max_retrievals=self.anonymous_max_retrievals,
+            anonymous_bytes=int(self.anonymous_storage_mb * 1_000_000),
+        )

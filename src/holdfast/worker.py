@@ -72,7 +72,10 @@ class Worker:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._short = [kind for kind, handler in handlers.items() if not handler.is_long]
-        self._long = [kind for kind, handler in handlers.items() if handler.is_long]
+        # Housekeeping is long too, but must neither wait for analyses nor keep them waiting.
+        self._aside = [kind for kind, handler in handlers.items() if getattr(handler, "is_aside", False)]
+        self._long = [kind for kind, handler in handlers.items() if handler.is_long and kind not in self._aside]
+        self._beside: threading.Thread | None = None
         self._drain = threading.Event()
         self._holds: dict[int, _Hold] = {}
         self._mutex = threading.Lock()
@@ -116,21 +119,26 @@ class Worker:
             short = self._claim(self._short, _BATCH)
             if short:
                 self._do_short(short)
-            free = self._concurrency - sum(thread.is_alive() for thread in threads)
+            aside = self._claim(self._aside, 0 if self._is_beside_busy() else 1)
+            free = self._concurrency - sum(thread.is_alive() for thread in threads if thread is not self._beside)
             long = self._claim(self._long, free)
         except StoreError as error:
             _log.warning("The store does not answer, the worker tries again: %s", error)
             time.sleep(_AFTER_STORE_ERROR_SECONDS)
             return True
-        for hold in long:
+        for hold in [*long, *aside]:
             thread = threading.Thread(target=self._do_long, args=(hold,), name=f"holdfast-job-{hold.job.id}")
             thread.start()
             threads.append(thread)
-        return bool(short or long)
+            self._beside = thread if hold in aside else self._beside
+        return bool(short or long or aside)
+
+    def _is_beside_busy(self) -> bool:
+        return self._beside is not None and self._beside.is_alive()
 
     def _pause(self) -> float:
         try:
-            due = self._jobs.next_due([*self._short, *self._long])
+            due = self._jobs.next_due([*self._short, *self._long, *self._aside])
         except StoreError:
             return _IDLE_SECONDS
         # What is due but unclaimed waits for a free thread, whose end rings the bell.

@@ -142,12 +142,34 @@ def test_cancelled_from_elsewhere(hf: Holdfast) -> None:
 
 def test_a_deleted_run_stops(hf: Holdfast) -> None:
     with pytest.raises(AnalysisCancelled) as raised, hf.track("endless") as run:
-        hf.delete_analysis(run.analysis_id)
+        hf.delete_analysis(run.analysis_id, purge=True)
         for _ in range(3000):
             run.check()
             time.sleep(0.01)
     assert "no longer" in str(raised.value.__notes__) or "deleted" in str(raised.value.__notes__)
     assert hf.jobs.listing() == []
+
+
+def test_a_run_in_the_trash_stops_and_can_be_restored(hf: Holdfast) -> None:
+    with pytest.raises(AnalysisCancelled), hf.track("endless") as run:
+        run.save("part", 1)
+        hf.delete_analysis(run.analysis_id)
+        for _ in range(3000):
+            run.check()
+            time.sleep(0.01)
+    assert hf.restore_analysis(run.analysis_id).status is Status.CANCELLED
+    assert hf.jobs.listing() == []
+
+
+def test_deletion_drops_the_checkpoints(hf: Holdfast) -> None:
+    for purge in (False, True):
+        with pytest.raises(ValueError, match="it"), hf.track("stops") as run:
+            run.save("part", 1)
+            raise ValueError("it")
+        hf.delete_analysis(run.analysis_id, purge=purge)
+        with hf.track("stops") as run:
+            assert run.saved("part") is None
+            run.result = 1
 
 
 def test_reuse_in_a_block(hf: Holdfast) -> None:

@@ -477,12 +477,12 @@ def test_submit_and_resume_of_one_input_at_once(hf: Holdfast) -> None:
 
 def test_delete(hf: Holdfast) -> None:
     name = completed(hf)
-    deleted = hf.delete_analysis(name)
+    deleted = hf.delete_analysis(name, purge=True)
     assert deleted.analysis_id == name
     for look in (hf.get_analysis, hf.get_result, hf.get_findings, hf.delete_analysis, hf.cancel_analysis):
         with pytest.raises(AnalysisNotFound):
             look(name)
-    assert [entry.event.name for entry in hf.queries.events(name)][-1] == "analysis.deleted"
+    assert [entry.event.name for entry in hf.queries.events(name)][-1] == "analysis.purged"
     assert everything(hf)[1] == []
     assert hf.get_stats().total_results == hf.get_stats().storage_size_bytes == 0
 
@@ -490,7 +490,7 @@ def test_delete(hf: Holdfast) -> None:
 def test_delete_while_it_runs(hf: Holdfast) -> None:
     name = hf.submit("sample", "here").analysis.analysis_id
     job, analysis = begin(hf)
-    hf.delete_analysis(name)
+    hf.delete_analysis(name, purge=True)
     assert hf.store.read(lambda uow: uow.analyses.stop_asked(name))
     settle(hf, job, analysis, ended(Status.COMPLETED, "too late", 2))
     assert hf.jobs.listing() == []
@@ -502,7 +502,7 @@ def test_delete_while_it_runs(hf: Holdfast) -> None:
 def test_delete_by_many_at_once(hf: Holdfast) -> None:
     for _ in range(5):
         name = completed(hf)
-        done = together([partial(hf.delete_analysis, name)] * 4)
+        done = together([partial(hf.delete_analysis, name, purge=True)] * 4)
         assert [type(value) for value in done].count(AnalysisNotFound) == 3
     assert everything(hf)[1] == []
     assert hf.get_stats().total_results == 0
@@ -517,7 +517,7 @@ def test_everything_at_once(hf: Holdfast) -> None:
             [
                 partial(settle, hf, job, analysis, ended(Status.COMPLETED, "x", 2)),
                 partial(hf.cancel_analysis, name),
-                partial(hf.delete_analysis, name),
+                partial(hf.delete_analysis, name, purge=True),
                 lambda: hf.store_analysis("sample", "x", analysis_id="same"),
             ]
         )

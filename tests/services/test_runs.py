@@ -157,7 +157,7 @@ def test_deleted_run_stops(hf: Holdfast, play: Callable[[Play], None]) -> None:
 
     def run(keeper: RunKeeper) -> RunEnd:
         keeper.save(f"analysis:{name}", {"before": b"v"})
-        hf.delete_analysis(name)
+        hf.delete_analysis(name, purge=True)
         assert keeper.stop_asked()
         with pytest.raises(LeaseLost):
             keeper.save(f"analysis:{name}", {"k": b"v"})

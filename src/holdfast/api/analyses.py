@@ -12,6 +12,7 @@ from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
 from holdfast.domain.analysis import Analysis
+from holdfast.settings import Settings
 
 router = APIRouter(prefix="/api/v1/analyses/{analysis_id}", tags=["analyses"])
 
@@ -30,15 +31,15 @@ def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Re
     return render.json(deleted(store.analyses.delete(analysis_id, caller=caller), store.settings))
 
 
-def deleted(value: Analysis, settings: Any) -> render.Record:
-    """What was put into the trash, and the way back."""
-    seconds = getattr(settings, "trash_hours", 0.0) * 3600
+def deleted(value: Analysis, settings: Settings) -> render.Record:
+    """What was deleted, and the way back while there is one."""
+    at = value.deleted_at
     return {
         "success": True,
         "analysis_id": value.analysis_id,
-        "deleted_at": render.moment(value.deleted_at),
-        "restore": f"/api/v1/analyses/{value.analysis_id}/restore",
-        "restorable_until": render.moment(value.deleted_at and value.deleted_at + timedelta(seconds=seconds)),
+        "deleted_at": render.moment(at),
+        "restore": None if at is None else f"/api/v1/analyses/{value.analysis_id}/restore",
+        "restorable_until": render.moment(at and at + timedelta(hours=settings.trash_hours)),
     }
 
 

@@ -151,15 +151,14 @@ def delete_client_analysis(
 def get_persistence_stats(_: Known, store: Store) -> Response:
     """What the store holds; the figures are kept by every write, nothing is counted."""
     stats = store.queries.stats()
-    limit = getattr(stats, "storage_limit_bytes", None)
     figures = {
         "total_results": stats.total_results,
         "total_sessions": stats.total_sessions,
         "storage_size_bytes": stats.storage_size_bytes,
         "storage_size_mb": round(stats.storage_size_bytes / _MEBIBYTE, 3),
-        "storage_limit_mb": None if limit is None else round(limit / _MEBIBYTE, 3),
+        "storage_limit_mb": stats.storage_limit_mb,
         "status_counts": stats.status_counts,
-        "last_cleanup": render.epoch(getattr(stats, "last_cleanup", None)),
+        "last_cleanup": render.epoch(stats.last_cleanup),
     }
     return render.json({"success": True, "stats": figures, "retrieved_at": _now()})
 
@@ -174,6 +173,5 @@ def get_persistence_health(_: Known, store: Store) -> Response:
 @router.post("/cleanup", operation_id="clean_up", response_model=schemas.Cleanup, responses=answers())
 def clean_up(_: Admin, store: Store) -> Response:
     """Remove what is expired, used up or over the storage limit, now instead of at the next sweep."""
-    report = render.plain(store.retention.sweep())
-    figures = {name: value for name, value in report.items() if isinstance(value, int) and not isinstance(value, bool)}
-    return render.json({"success": True, "cleaned": sum(figures.values()), "details": report, "cleaned_at": _now()})
+    swept = store.retention.sweep()
+    return render.json({"success": True, "cleaned": swept.total, "details": render.plain(swept), "cleaned_at": _now()})

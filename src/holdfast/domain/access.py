@@ -1,9 +1,9 @@
 """Who asks, and what they may see and do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from holdfast.domain.context import LOCAL_OWNER
+from holdfast.domain.context import LOCAL_OWNER, Context
 from holdfast.domain.errors import Forbidden
 
 
@@ -55,6 +55,19 @@ class Caller:
         """Raise Forbidden unless they have at least ``role``."""
         if self.role.rank < role.rank:
             raise Forbidden(f"This needs the role {role}; {self.name} has {self.role}", role=role.value)
+
+    def context(self, wanted: Context) -> Context:
+        """The surroundings of what they make: it is theirs, unless an administrator says whose.
+
+        Raises:
+            Forbidden: it would be another owner's.
+        """
+        owner = wanted.client_session_id
+        if self.sees is None or (owner == self.sees and wanted.client_ip is not None):
+            return wanted
+        if owner not in {self.sees, LOCAL_OWNER}:
+            raise Forbidden(f"{self.name} may not make what belongs to {owner}")
+        return replace(wanted, client_session_id=self.sees, client_ip=wanted.client_ip or self.ip)
 
     def narrowed(self, owner: str | None) -> str | None:
         """The owner that a list is to be bound to when ``owner``'s is asked for.

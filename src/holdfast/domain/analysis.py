@@ -306,6 +306,34 @@ class Analysis:
         change = value._change("analysis.resumed", now, actor)
         return replace(change, jobs=(value._run_job(max_attempts),))
 
+    def trashed(self, now: datetime, actor: str) -> "Change":
+        """It is deleted, for now: a run that waits is cancelled, one under way is asked to stop."""
+        before: tuple[Event, ...] = ()
+        value = self
+        if self.status is Status.QUEUED:
+            cancelled = self.cancel_asked(now, actor)
+            value, before = cancelled.value, cancelled.events
+        stops = value.cancel_requested or value.status is Status.RUNNING
+        value = replace(value, deleted_at=now, cancel_requested=stops, updated_at=now, version=value.version + 1)
+        change = value._change("analysis.deleted", now, actor, kind=self.kind, status=self.status.value)
+        return replace(change, events=(*before, *change.events))
+
+    def restored(self, now: datetime, actor: str) -> "Change":
+        """It is taken out of the trash."""
+        value = replace(self, deleted_at=None, updated_at=now, version=self.version + 1)
+        return value._change("analysis.restored", now, actor, status=self.status.value)
+
+    def purged(self, now: datetime, actor: str) -> "Change":
+        """It is deleted for good."""
+        return self._change("analysis.purged", now, actor, kind=self.kind, status=self.status.value)
+
+    def pinned(self, now: datetime, actor: str, *, is_pinned: bool) -> "Change":
+        """Retention leaves it alone from now on, or no longer."""
+        if self.is_pinned == is_pinned:
+            return Change(value=self)
+        value = replace(self, is_pinned=is_pinned, updated_at=now, version=self.version + 1)
+        return value._change("analysis.pinned" if is_pinned else "analysis.unpinned", now, actor)
+
     def _move(self, status: Status, now: datetime, **changes: Any) -> "Analysis":
         if status not in _MOVES[self.status]:
             raise self._illegal(status)

@@ -1,5 +1,6 @@
 """An analysis that runs inside its caller's own process: what is asked for, and what becomes of it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,14 @@ from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
 
 TRACK_JOB = "analysis.track"
+
+
+def track_scope(analysis: Analysis) -> str:
+    """The checkpoint scope of all runs of one input, owner and version."""
+    # The owner hashed: he may have named himself with any characters, and at length.
+    owner = hashlib.sha256(analysis.context.client_session_id.encode(errors="backslashreplace")).hexdigest()
+    version = hashlib.sha256(analysis.analyzer_version.encode(errors="backslashreplace")).hexdigest()
+    return f"track:{owner[:32]}:{analysis.fingerprint}:{version[:16]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
 from holdfast.domain.checks import check_kind, check_metrics, check_positive, check_priority, check_tags
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
+    AnalysisGone,
     AnalysisNotFound,
     ContentConflict,
     IllegalMove,
@@ -25,8 +26,11 @@ from holdfast.domain.errors import (
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.fingerprint import code_hash, fingerprint
+from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.retention import SWEEP_JOB, Rules
 from holdfast.domain.subjects import Subject
+from holdfast.domain.tracking import track_scope
 from holdfast.store.analyses import Filter, Stored
 from holdfast.store.idempotency import Keyed
 from holdfast.store.payloads import Payload, pack
@@ -103,6 +107,7 @@ class AnalysesService:
         reuse_seconds: float,
         timeout_seconds: float | None,
         max_attempts: int,
+        rules: Rules,
     ) -> None:
         """Work on ``store``.
 
@@ -114,7 +119,9 @@ class AnalysesService:
             reuse_seconds: how old a result may be to answer a new request for the same input.
             timeout_seconds: how long an attempt may run unless the request says otherwise.
             max_attempts: how often a run is begun when its worker or process is lost.
+            rules: how long things are kept.
         """
+        self._rules = rules
         self._store = store
         self._registry = registry
         self._clock = clock
@@ -157,24 +164,24 @@ class AnalysesService:
             priority: higher runs first.
             timeout_seconds: how long an attempt may run, 0 for no limit; what the analyzer or the setting says when
                 None.
-            ttl_seconds: how long to keep it; None for ever.
-            max_retrievals: how often its result may be retrieved.
+            ttl_seconds: how long to keep it; as the kind's policy says when None.
+            max_retrievals: how often its result may be retrieved; None without limit.
             refreshed_from: the analysis that it will take the place of.
             idempotency_key: names the request: within a day the same key of the same owner leads to the same
                 analysis, whatever has become of it, and makes nothing.
-            caller: who asks.
+            caller: who asks; what an anonymous one asks for is kept only for a while.
 
         Raises:
             UnknownKind: there is no such analyzer.
             InvalidTarget: there is nothing to analyse.
             InvalidParams: a parameter is wrong.
             ContentConflict: the id names another analysis.
+            Forbidden: it would belong to another owner than the caller.
             IdempotencyConflict: the key was used for another request.
             AnalysisGone: the key led to an analysis that is no longer there.
         """
         check_positive("timeout_seconds", timeout_seconds or None)
-        context = context or Context()
-        caller.narrowed(context.client_session_id)
+        context = caller.context(context or Context())
         what = [kind, target, dict(params or {}), tags, force, analysis_id, refreshed_from]
         how = [priority, timeout_seconds, ttl_seconds, max_retrievals, replace(context, client_ip=None)]
         keyed = Keyed.of(context.client_session_id, idempotency_key, ["submit", what, how])
@@ -203,15 +210,14 @@ class AnalysesService:
             timeout_seconds=(default if timeout_seconds is None else timeout_seconds) or None,
             created_at=now,
             updated_at=now,
-            ttl_seconds=check_positive("ttl_seconds", ttl_seconds),
-            max_retrievals=check_positive("max_retrievals", max_retrievals),
+            **self._limits(kind, ttl_seconds, max_retrievals, caller),
             refreshed_from=None if refreshed_from is None else ids.check_id(refreshed_from, "refreshed_from"),
         )
         active_key = f"{context.client_session_id}\n{analysis.fingerprint}"
 
         def work(uow: UnitOfWork) -> Submission:
             while True:
-                known = None if analysis_id is None else uow.analyses.find(analysis_id)
+                known = None if analysis_id is None else _in_the_way(uow, analysis_id, caller)
                 if known is not None:
                     return _same_request(known.value, analysis)
                 kept = None if force else self._fresh(uow, analysis)
@@ -289,7 +295,12 @@ class AnalysesService:
         return None
 
     def _fresh(self, uow: UnitOfWork, wanted: Analysis) -> Stored | None:
-        same = Filter(client_session_id=wanted.context.client_session_id, kind=wanted.kind, status=(Status.COMPLETED,))
+        same = Filter(
+            client_session_id=wanted.context.client_session_id,
+            kind=wanted.kind,
+            status=(Status.COMPLETED,),
+            visible_at=uow.now,
+        )
         kept = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
         return kept if kept is not None and kept.value.answers(wanted, uow.now, self._reuse) else None
 
@@ -303,7 +314,7 @@ class AnalysesService:
         Args:
             results: the results; their ids must differ from each other.
             idempotency_key: names the request, see ``submit``; the results must be one owner's then.
-            caller: who asks.
+            caller: who stores them; what an anonymous one stores is kept only for a while.
 
         Returns:
             The analyses, in the same order.
@@ -312,10 +323,9 @@ class AnalysesService:
             ContentConflict: an id is taken by other content; nothing was stored.
             IdempotencyConflict: the key was used for another request; nothing was stored.
             AnalysisGone: the key led to analyses that are no longer there.
+            Forbidden: a result would belong to another owner than the caller.
         """
-        for result in results:
-            caller.narrowed(result.context.client_session_id)
-        prepared = [self._prepare(result) for result in results]
+        prepared = [self._prepare(result, caller) for result in results]
         keyed = _keyed_results(prepared, idempotency_key)
         if len({analysis.analysis_id for analysis, _, _ in prepared}) != len(prepared):
             raise InvalidInput("Two results to be stored have the same analysis_id", field="analysis_id")
@@ -331,15 +341,18 @@ class AnalysesService:
             kept = {
                 kept.analysis_id: kept
                 for start in range(0, len(ordered), _STORE_AT_ONCE)
-                for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE])
+                for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE], caller)
             }
+            if caller.is_anonymous and uow.counters.value("anonymous_bytes") > self._rules.anonymous_bytes:
+                # A flood of results must not have the disk until the next sweep is due.
+                uow.jobs.enqueue([NewJob(kind=SWEEP_JOB, unique_key=f"schedule:{SWEEP_JOB}")], uow.now)
             analyses = [kept[analysis.analysis_id] for analysis, _, _ in prepared]
             uow.idempotency.settle(keyed, [analysis.analysis_id for analysis in analyses])
             return analyses
 
         return self._store.write(work)
 
-    def _prepare(self, new: NewResult) -> "_Prepared":
+    def _prepare(self, new: NewResult, caller: Caller) -> "_Prepared":
         check_kind(new.kind)
         if not new.status.ended:
             raise InvalidInput("A result is stored when its analysis has ended", field="status")
@@ -355,7 +368,7 @@ class AnalysesService:
             analysis_id=self._new_id(new.analysis_id),
             kind=new.kind,
             status=new.status,
-            context=new.context,
+            context=caller.context(new.context),
             subject=new.subject,
             params=dict(new.params),
             fingerprint=fingerprint(new.kind, new.subject, new.params),
@@ -371,10 +384,20 @@ class AnalysesService:
             started_at=now,
             completed_at=now,
             updated_at=now,
-            ttl_seconds=check_positive("ttl_seconds", new.ttl_seconds),
-            max_retrievals=check_positive("max_retrievals", new.max_retrievals),
+            **self._limits(new.kind, new.ttl_seconds, new.max_retrievals, caller),
         )
         return analysis, payload, new
+
+    def _limits(self, kind: str, ttl_seconds: float | None, retrievals: int | None, caller: Caller) -> dict[str, Any]:
+        """How long and for how many retrievals a new analysis is kept."""
+        anonymous = caller.is_anonymous
+        return {
+            "ttl_seconds": self._rules.ttl(kind, check_positive("ttl_seconds", ttl_seconds), is_anonymous=anonymous),
+            "max_retrievals": self._rules.retrievals(
+                check_positive("max_retrievals", retrievals), is_anonymous=anonymous
+            ),
+            "is_anonymous": anonymous,
+        }
 
     def cancel(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """Stop an analysis; one that runs ends as soon as its worker hears of it, within a second.
@@ -425,75 +448,116 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def retrieve(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
-        """An analysis and its result as it is kept, a zstd frame; counts one retrieval."""
+    def delete(self, analysis_id: str, *, purge: bool = False, caller: Caller = LOCAL) -> Analysis:
+        """Put an analysis into the trash, from where it may be restored for a while; a run under way stops.
 
-        def work(uow: UnitOfWork) -> tuple[Analysis, bytes]:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
-            value = stored.value
-            if value.result is None:
-                raise ResultNotFound(f"The analysis is {value.status} and has no result", analysis_id=analysis_id)
-            after = replace(value, retrieval_count=value.retrieval_count + 1, version=value.version + 1)
-            uow.save(stored, Change(value=after))
-            return after, uow.payloads.read(value.result.hash)
+        It is invisible at once, and its input may be run again.
 
-        return self._store.write(work)
-
-    def pin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
-        """Keep retention away from an analysis."""
-        return self._changed(analysis_id, caller, is_pinned=True)
-
-    def unpin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
-        """Give an analysis back to retention."""
-        return self._changed(analysis_id, caller, is_pinned=False)
-
-    def restore(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
-        """Take an analysis out of the trash."""
-
-        def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.analyses.find(ids.check_id(analysis_id), lock=True)
-            if stored is None or not caller.may_see(stored.value.context.client_session_id):
-                raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
-            after = replace(stored.value, deleted_at=None, version=stored.value.version + 1)
-            uow.save(stored, Change(value=after))
-            return after
-
-        return self._store.write(work)
-
-    def _changed(self, analysis_id: str, caller: Caller, **changes: Any) -> Analysis:
-        def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
-            after = replace(stored.value, version=stored.value.version + 1, **changes)
-            uow.save(stored, Change(value=after))
-            return after
-
-        return self._store.write(work)
-
-    def delete(self, analysis_id: str, *, caller: Caller = LOCAL, purge: bool = False) -> Analysis:
-        """Delete an analysis with its result, findings and checkpoints; a run under way stops.
+        Args:
+            analysis_id: the analysis.
+            purge: drop it for good, with its result, findings and checkpoints; also one that is in the trash.
+            caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
         """
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            find = uow.find_owned if purge else uow.find_visible
+            stored = find(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
-            if not purge:
-                after = replace(value, deleted_at=uow.now, version=value.version + 1)
-                uow.save(stored, Change(value=after))
-                return after
-            event = Event(
-                name="analysis.deleted",
-                at=uow.now,
-                analysis_id=analysis_id,
-                client_session_id=value.context.client_session_id,
-                actor=caller.name,
-                data={"kind": value.kind, "status": value.status.value},
-            )
-            if not uow.drop(stored, Change(value=value, events=(event,))):
+            if value.attempt and not value.location and not uow.analyses.runs_elsewhere(value):
+                # What ran inside somebody's own process: nobody goes on from where it stopped.
+                uow.runs.drop_checkpoints(track_scope(value))
+            if not purge and self._rules.trash_seconds:
+                change = value.trashed(uow.now, caller.name)
+                uow.save(stored, change)
+                uow.analyses.deactivate(stored.key)
+                if value.status is Status.QUEUED:
+                    uow.jobs.drop_of_analysis(analysis_id)
+                return change.value
+            if not uow.drop(stored, value.purged(uow.now, caller.name)):
                 raise AnalysisNotFound(analysis_id=analysis_id)
             return value
+
+        return self._store.write(work)
+
+    def restore(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Take an analysis out of the trash.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            AnalysisGone: it was deleted too long ago, or has expired.
+            IllegalMove: it is not in the trash.
+        """
+
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.find_owned(ids.check_id(analysis_id), caller, lock=True)
+            value = stored.value
+            deleted_at = value.deleted_at
+            if value.is_expired(uow.now) or (deleted_at and self._rules.trash_ends(deleted_at) <= uow.now):
+                raise AnalysisGone(analysis_id=analysis_id)
+            if deleted_at is None:
+                raise IllegalMove("The analysis is not in the trash", analysis_id=analysis_id)
+            change = value.restored(uow.now, caller.name)
+            uow.save(stored, change)
+            return change.value
+
+        return self._store.write(work)
+
+    def pin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Keep an analysis whatever retention says, until it is unpinned: it does not expire and is not used up.
+
+        Raises:
+            AnalysisNotFound: there is none.
+        """
+        return self._pin(analysis_id, caller, is_pinned=True)
+
+    def unpin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+        """Leave an analysis to retention again; one whose time is past is gone at once.
+
+        Raises:
+            AnalysisNotFound: there is none.
+        """
+        return self._pin(analysis_id, caller, is_pinned=False)
+
+    def _pin(self, analysis_id: str, caller: Caller, *, is_pinned: bool) -> Analysis:
+        def work(uow: UnitOfWork) -> Analysis:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            change = stored.value.pinned(uow.now, caller.name, is_pinned=is_pinned)
+            uow.save(stored, change)
+            return change.value
+
+        return self._store.write(work)
+
+    def retrieve(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
+        """An analysis and its result, and one retrieval counted.
+
+        However many retrieve at once, no more get it than ``max_retrievals``.
+
+        Args:
+            analysis_id: the analysis.
+            caller: who asks.
+
+        Returns:
+            The analysis, and its result's JSON as it is kept: a zstd frame.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            AnalysisGone: it has expired or is used up.
+            ResultNotFound: it has no result; nothing is counted.
+        """
+
+        def work(uow: UnitOfWork) -> tuple[Analysis, bytes]:
+            stored = uow.find_visible(ids.check_id(analysis_id), caller)
+            value = stored.value
+            if value.result is None:
+                raise ResultNotFound(f"The analysis is {value.status} and has no result", analysis_id=analysis_id)
+            count = uow.analyses.retrieved(stored.key, uow.now)
+            if count is None:
+                # Somebody else had the last one since it was looked at.
+                raise AnalysisGone(analysis_id=analysis_id)
+            return replace(value, retrieval_count=count), uow.payloads.read(value.result.hash)
 
         return self._store.write(work)
 
@@ -516,8 +580,14 @@ def _keyed_results(prepared: Sequence[_Prepared], key: str | None) -> Keyed | No
     return Keyed.of(owners.pop(), key, ["store", asked])
 
 
-def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:
-    keys = uow.add([Change(value=analysis, events=(_stored_event(analysis),)) for analysis, _, _ in prepared])
+def _store(uow: UnitOfWork, prepared: Sequence[_Prepared], caller: Caller) -> list[Analysis]:
+    changes = {
+        analysis.analysis_id: Change(value=analysis, events=(_stored_event(analysis),)) for analysis, _, _ in prepared
+    }
+    keys = uow.add(list(changes.values()))
+    for taken in sorted(changes.keys() - keys.keys()):
+        if _in_the_way(uow, taken, caller) is None:
+            keys |= uow.add([changes[taken]])
     kept = []
     metrics = []
     for analysis, payload, new in prepared:
@@ -533,6 +603,18 @@ def _store(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> list[Analysis]:
         kept.append(analysis)
     uow.findings.add_metrics(metrics)
     return kept
+
+
+def _in_the_way(uow: UnitOfWork, analysis_id: str, caller: Caller) -> Stored | None:
+    """The analysis that has an id already; one that nobody sees any more gives way, as if it were swept."""
+    stored = uow.analyses.find(analysis_id, lock=True)
+    if stored is None or stored.value.is_visible(uow.now):
+        return stored
+    owner = stored.value.context.client_session_id
+    if not caller.may_see(owner):
+        raise ContentConflict(f"The id {analysis_id} is taken", analysis_id=analysis_id)
+    uow.drop(stored, stored.value.purged(uow.now, caller.name))
+    return None
 
 
 def _stored_event(analysis: Analysis) -> Event:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from holdfast.domain import ids
@@ -12,6 +13,7 @@ from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ResultNotFoun
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric, Severity
 from holdfast.domain.progress import Progress
+from holdfast.domain.retention import Rules
 from holdfast.store.analyses import Filter, Place, Stored
 from holdfast.store.payloads import unpack
 from holdfast.store.runs import Attempt
@@ -44,20 +46,29 @@ class Stats:
         total_sessions: owners.
         storage_size_bytes: the results as they are kept, before equal ones are kept once.
         status_counts: analyses by status.
+        last_cleanup: when retention last swept; None for never.
+        storage_limit_mb: how much results of anonymous clients may take, in millions of bytes.
+        anonymous_size_bytes: how much they take.
+
+    What is in the trash counts in the last figure only.
     """
 
     total_results: int
     total_sessions: int
     storage_size_bytes: int
     status_counts: dict[str, int]
+    last_cleanup: datetime | None
+    storage_limit_mb: float
+    anonymous_size_bytes: int
 
 
 class QueriesService:
     """The use cases that only look."""
 
-    def __init__(self, store: Store) -> None:
-        """Look into ``store``."""
+    def __init__(self, store: Store, rules: Rules) -> None:
+        """Look into ``store``; ``rules`` tell how long things are kept."""
         self._store = store
+        self._rules = rules
 
     def get(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
         """An analysis.
@@ -110,26 +121,6 @@ class QueriesService:
             more, rows = len(rows) > limit, rows[:limit]
             place = Place(created_at=rows[-1].value.created_at, key=rows[-1].key) if more else None
             return Page(items=[row.value for row in rows], next=place)
-
-        return self._store.read(look)
-
-    def available(self, analysis_id: str, *, caller: Caller = LOCAL) -> str:
-        """How an analysis stands for the caller: ``not_found``, ``unauthorized``, ``expired``, or its status."""
-        try:
-            return self.get(analysis_id, caller=caller).status.value
-        except WrongOwner:
-            return "unauthorized"
-        except AnalysisGone:
-            return "expired"
-        except AnalysisNotFound:
-            return "not_found"
-
-    def trash(self, *, limit: int = 100, after: Place | None = None, caller: Caller = LOCAL) -> Page:
-        """A page of what may still be restored, newest first."""
-
-        def look(uow: UnitOfWork) -> Page:
-            rows = uow.analyses.page(Filter(client_session_id=caller.sees), limit=1000, after=after)
-            return Page(items=[row.value for row in rows if row.value.deleted_at is not None][:limit], next=None)
 
         return self._store.read(look)
 
@@ -236,7 +227,7 @@ class QueriesService:
 
     def stats(self) -> Stats:
         """What the store holds."""
-        counters = self._store.read(lambda uow: uow.counters.read())
+        counters, swept = self._store.read(lambda uow: (uow.counters.read(), uow.retention.mark("sweep")))
         return Stats(
             total_results=counters.get("analyses", 0),
             total_sessions=counters.get("owners", 0),
@@ -244,7 +235,59 @@ class QueriesService:
             status_counts={
                 status.value: count for status in Status if (count := counters.get(f"analyses.{status.value}", 0))
             },
+            last_cleanup=None if swept is None else swept.at,
+            storage_limit_mb=self._rules.anonymous_bytes / 1_000_000,
+            anonymous_size_bytes=counters.get("anonymous_bytes", 0),
         )
+
+    def available(self, analysis_id: str, *, caller: Caller = LOCAL) -> str:
+        """Whether an analysis may be had, without counting a retrieval.
+
+        Returns:
+            Its status; ``not_found``, ``unauthorized``, or ``expired`` for one that is expired, used up or deleted.
+        """
+        try:
+            return self.get(analysis_id, caller=caller).status.value
+        except AnalysisGone:
+            return "expired"
+        except WrongOwner:
+            return "unauthorized"
+        except AnalysisNotFound:
+            return "not_found"
+
+    def trash(
+        self,
+        *,
+        client_session_id: str | None = None,
+        limit: int = 100,
+        after: Place | None = None,
+        caller: Caller = LOCAL,
+    ) -> Page:
+        """A page of what is in the trash and may still be restored, latest deleted first.
+
+        Args:
+            client_session_id: only this owner's.
+            limit: rows at most, up to 1,000.
+            after: ``next`` of the page before.
+            caller: who asks.
+
+        Raises:
+            Forbidden: it is another owner's.
+        """
+        check_limit(limit, _LARGEST_PAGE)
+        owner = caller.narrowed(client_session_id)
+        window = timedelta(seconds=self._rules.trash_seconds)
+
+        def look(uow: UnitOfWork) -> Page:
+            rows = uow.analyses.trash(owner, since=uow.now - window, now=uow.now, limit=limit + 1, after=after)
+            shown = rows[:limit]
+            last = shown[-1] if len(rows) > limit else None
+            place = None
+            if last is not None and last.value.deleted_at is not None:
+                place = Place(created_at=last.value.deleted_at, key=last.key)
+            return Page(items=[row.value for row in shown], next=place)
+
+        return self._store.read(look)
 
     def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T], caller: Caller) -> T:
         ids.check_id(analysis_id)

@@ -18,7 +18,8 @@ from holdfast.domain.ports import Request
 from holdfast.domain.progress import Progress
 from holdfast.services import Effect, GivenBack, Lease
 from holdfast.store.payloads import Payload, pack
-from holdfast.store.unit_of_work import Store, UnitOfWork, run_scope
+from holdfast.store.runs import run_scope
+from holdfast.store.unit_of_work import Store, UnitOfWork
 
 _log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class _Keeper:
 
     def load(self, scope: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The checkpoints that are there."""
-        return self._patiently(lambda: self._store.read(lambda uow: uow.runs.load_checkpoints(scope, keys)))
+        return self._patiently(lambda: self._store.load_checkpoints(scope, keys))
 
     def save(self, scope: str, items: Mapping[str, bytes]) -> None:
         """Keep checkpoints."""

@@ -4,7 +4,6 @@ Each has a job that is leased from birth by the process that runs it: the lease 
 ends unrenewed, any worker and any other process that tracks something finds the job and tells the analysis's end.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +17,8 @@ from holdfast.domain.fingerprint import code_hash
 from holdfast.domain.jobs import Job, NewJob
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Progress
-from holdfast.domain.tracking import TRACK_JOB, Begun, Ending, Kept, Report, TrackRequest
+from holdfast.domain.retention import Rules
+from holdfast.domain.tracking import TRACK_JOB, Begun, Ending, Kept, Report, TrackRequest, track_scope
 from holdfast.services import Lease
 from holdfast.store.analyses import Filter, Stored
 from holdfast.store.payloads import Payload, pack, unpack
@@ -62,6 +62,7 @@ class TrackingService:
         process: str,
         reuse_seconds: float,
         lease_seconds: float,
+        rules: Rules,
         take_back: Callable[[], object],
     ) -> None:
         """Work on ``store``.
@@ -73,6 +74,7 @@ class TrackingService:
             process: this process's name, of no other process ever.
             reuse_seconds: how old a result may be to answer a new request for the same input.
             lease_seconds: how long the process may be silent before what it runs counts as lost.
+            rules: how long things are kept.
             take_back: tells the end of what other processes have lost; where no worker runs, nobody else does.
         """
         self._store = store
@@ -81,6 +83,7 @@ class TrackingService:
         self._process = process
         self._reuse = timedelta(seconds=reuse_seconds)
         self._lease = timedelta(seconds=lease_seconds)
+        self._rules = rules
         self._take_back = take_back
 
     @property
@@ -137,7 +140,7 @@ class TrackingService:
 
     def load(self, begun: Begun, key: str) -> bytes | None:
         """A checkpoint, or None."""
-        return self._store.read(lambda uow: uow.runs.load_checkpoints(begun.scope, [key])).get(key)
+        return self._store.load_checkpoints(begun.scope, [key]).get(key)
 
     def end(self, ending: Ending) -> Analysis:
         """Keep how an analysis ended, and forget its job.
@@ -197,11 +200,18 @@ class TrackingService:
             created_at=now,
             started_at=now,
             updated_at=now,
-            ttl_seconds=check_positive("ttl_seconds", wanted.ttl_seconds),
+            ttl_seconds=self._rules.ttl(
+                wanted.kind, check_positive("ttl_seconds", wanted.ttl_seconds), is_anonymous=False
+            ),
         )
 
     def _answer(self, uow: UnitOfWork, wanted: Analysis) -> Kept | None:
-        same = Filter(client_session_id=wanted.context.client_session_id, kind=wanted.kind, status=(Status.COMPLETED,))
+        same = Filter(
+            client_session_id=wanted.context.client_session_id,
+            kind=wanted.kind,
+            status=(Status.COMPLETED,),
+            visible_at=uow.now,
+        )
         stored = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
         if stored is None or not stored.value.answers(wanted, uow.now, self._reuse) or stored.value.result is None:
             return None
@@ -218,7 +228,7 @@ class TrackingService:
             analysis=analysis,
             key=key,
             job=uow.jobs.lease_new(job, self._process, uow.now, self._lease),
-            scope=_scope(analysis),
+            scope=track_scope(analysis),
         )
 
     def _report(self, uow: UnitOfWork, report: Report) -> None:
@@ -261,10 +271,3 @@ def _change(value: Analysis, ending: Ending, payload: Payload | None, uow: UnitO
     error = ending.error or ErrorInfo(code="RUN_ERROR", message="The analysis did not complete")
     change = value.ended(ending.status, uow.now, actor, error, None if payload is None else payload.ref)
     return replace(change, value=replace(change.value, summary=ending.summary, finding_count=count))
-
-
-def _scope(analysis: Analysis) -> str:
-    # The owner hashed: he may have named himself with any characters, and at length.
-    owner = hashlib.sha256(analysis.context.client_session_id.encode(errors="backslashreplace")).hexdigest()
-    version = hashlib.sha256(analysis.analyzer_version.encode(errors="backslashreplace")).hexdigest()
-    return f"track:{owner[:32]}:{analysis.fingerprint}:{version[:16]}"

@@ -35,6 +35,28 @@ _IS_OWNER = Prepared(
     )
 )
 _GREET = Prepared(lambda insert: insert(tables.owners).on_conflict_do_nothing())
+
+
+def _in_time(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Neither expired nor used up, or pinned; ``Analysis.is_expired`` says the same of one that was read."""
+    in_time = sa.or_(_t.expires_at.is_(None), _t.expires_at > now)
+    unused = sa.or_(_t.max_retrievals.is_(None), _t.retrieval_count < _t.max_retrievals)
+    return sa.or_(_t.is_pinned, sa.and_(in_time, unused))
+
+
+# Conditional, so that of many who retrieve at once no more get through than may.
+_RETRIEVE = Prepared(
+    lambda _: (
+        sa.update(tables.analyses)
+        .where(
+            _t.id == sa.bindparam("row_id"),
+            _t.deleted_at.is_(None),
+            _in_time(sa.bindparam("now", type_=Timestamp)),
+        )
+        .values(retrieval_count=_t.retrieval_count + 1)
+        .returning(_t.retrieval_count)
+    )
+)
 # Columns of the same name and type on both sides.
 _SAME = (
     "analysis_id",
@@ -123,7 +145,7 @@ class Place:
     """Where a page of a list ends.
 
     Attributes:
-        created_at: of its last row.
+        created_at: of its last row; in the trash, when it was deleted.
         key: of its last row.
     """
 
@@ -257,6 +279,42 @@ class Analyses:
             found.sort(key=lambda stored: (stored.value.created_at, stored.key), reverse=not ascending)
         return found[:limit]
 
+    def retrieved(self, key: int, now: datetime) -> int | None:
+        """Count one retrieval; returns the new count, or None when there must not be one more."""
+        count: int | None = _RETRIEVE.scalar(self._connection, {"row_id": key, "now": now})
+        return count
+
+    def trash(
+        self, owner: str | None, *, since: datetime, now: datetime, limit: int, after: Place | None = None
+    ) -> list[Stored]:
+        """A page of what is in the trash and may still be restored, latest deleted first.
+
+        Args:
+            owner: whose; None for everybody's.
+            since: deleted after this moment.
+            now: the moment: what has expired by then stays away.
+            limit: rows at most.
+            after: where the page before ended, by the time of deletion.
+        """
+        select = _rows.where(_t.deleted_at > since, _in_time(sa.literal(now, type_=Timestamp)))
+        if owner is not None:
+            select = select.where(_t.client_session_id == owner)
+        if after is not None:
+            end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
+            select = select.where(sa.tuple_(_t.deleted_at, _t.id) < end)
+        select = select.order_by(_t.deleted_at.desc(), _t.id.desc()).limit(limit)
+        return [_stored(dict(row._mapping)) for row in self._connection.execute(select)]
+
+    def runs_elsewhere(self, analysis: Analysis) -> bool:
+        """Whether the same input of the same owner is being run by another analysis."""
+        same = (
+            _t.client_session_id == analysis.context.client_session_id,
+            _t.fingerprint == analysis.fingerprint,
+            _t.status == Status.RUNNING.value,
+            _t.analysis_id != analysis.analysis_id,
+        )
+        return self._connection.execute(sa.select(_t.id).where(*same).limit(1)).first() is not None
+
     def stop_asked(self, analysis_id: str) -> bool:
         """Whether a running analysis should stop: on request, or because it was deleted."""
         select = sa.select(_t.cancel_requested).where(_t.analysis_id == analysis_id)
@@ -287,6 +345,8 @@ _NEVER_CHANGES = {
     "tags",
     "refreshed_from",
     "is_anonymous",
+    # Counted by itself: who writes the rest may have read an older count.
+    "retrieval_count",
     *_CONTEXT,
 }
 
@@ -366,9 +426,7 @@ def _conditions(where: Filter) -> list[sa.ColumnElement[bool]]:
     if where.status:
         conditions.append(_t.status == where.status[0].value)
     if where.visible_at is not None:
-        in_time = sa.or_(_t.expires_at.is_(None), _t.expires_at > where.visible_at)
-        unused = sa.or_(_t.max_retrievals.is_(None), _t.retrieval_count < _t.max_retrievals)
-        conditions += [_t.deleted_at.is_(None), sa.or_(_t.is_pinned, sa.and_(in_time, unused))]
+        conditions += [_t.deleted_at.is_(None), _in_time(sa.literal(where.visible_at, type_=Timestamp))]
     if where.subject is not None:
         kind, key = where.subject
         subject = sa.select(_s.id).where(_s.kind == kind, _s.key == key).scalar_subquery()

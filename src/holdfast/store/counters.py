@@ -20,6 +20,9 @@ def _add(insert: InsertInto) -> Insert:
 
 _ADD = Prepared(_add)
 _READ = sa.select(_t.name, sa.func.sum(_t.value)).group_by(_t.name)
+_ONE = Prepared(
+    lambda _: sa.select(sa.func.sum(_t.value).label("value")).where(_t.name == sa.bindparam("counter", type_=sa.Text))
+)
 
 
 class Counters:
@@ -46,3 +49,7 @@ class Counters:
     def read(self) -> dict[str, int]:
         """Every counter's value by name."""
         return {name: int(value) for name, value in self._connection.execute(_READ)}
+
+    def value(self, name: str) -> int:
+        """One counter's value, with what this transaction has added."""
+        return int(_ONE.scalar(self._connection, {"counter": name}) or 0) + self._added[name]

@@ -10,7 +10,7 @@ import select
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.jobs import backoff
 from holdfast.store.bell import Bell, PostgresBell, SqliteBell
-from holdfast.store.group_commit import GroupCommit
+from holdfast.store.group_commit import GroupCommit, locked_file
 from holdfast.store.prepared import Prepared
 
 T = TypeVar("T")
@@ -41,9 +41,19 @@ _COUNTER_SHARDS = 16
 _TRANSACTION = Prepared(
     lambda _: sa.select(sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger).label("number"))
 )
-# Deadlocks and serialization failures: the whole transaction may simply run again.
-_REPEATABLE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+# The whole transaction may simply run again. A reference that leads nowhere: to what was forgotten in that moment.
+_REPEATABLE = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.ForeignKeyViolation,
+)
 _REPEATS = 8
+_SWEEP_LOCK = 0x53776570
+_LARGE_LOG = 32 * 1024 * 1024
+# Free pages that stay: what is written next takes them, and the file need not grow again.
+_SPARE_PAGES = 256
+_SPARE_PART = 50
+_INCREMENTAL = 2
 
 
 class Engine:
@@ -68,6 +78,7 @@ class Engine:
         self.bell: Bell
         if self.dialect == "sqlite":
             path = Path(self.url.database or "").absolute()
+            self._path = path
             self._readers = _sqlite_engine(path, begin="BEGIN")
             self._group = GroupCommit(_sqlite_engine(path, begin="BEGIN IMMEDIATE"), path)
             self.bell = SqliteBell(path)
@@ -120,8 +131,8 @@ class Engine:
             try:
                 with self._writers.begin() as connection:
                     return work(connection)
-            except (sa.exc.OperationalError, *_REPEATABLE) as error:
-                cause = error.orig if isinstance(error, sa.exc.OperationalError) else error
+            except (sa.exc.DBAPIError, *_REPEATABLE) as error:
+                cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
                 if not isinstance(cause, _REPEATABLE) or attempt == _REPEATS:
                     raise
                 time.sleep(backoff(attempt, os.urandom(1)[0] / 256, base=0.01, cap=0.5).total_seconds())
@@ -163,6 +174,78 @@ class Engine:
             rows = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         return [str(row) for row in rows if row != "ok"] + [f"foreign key: {tuple(row)}" for row in broken]
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Hold the one permit to keep house here, among all processes; False when another one has it."""
+        self._check_usable()
+        if self.dialect == "sqlite":
+            with locked_file(self._path.with_name(self._path.name + "-sweep")) as held:
+                yield held
+            return
+        with translated(), self._alone() as connection:
+            held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_SWEEP_LOCK))).scalar())
+            try:
+                yield held
+            finally:
+                if held:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(_SWEEP_LOCK)))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[sa.Connection]:
+        """A connection outside of any transaction, for what cannot be or must not be in one."""
+        pool = self._readers if self.dialect == "sqlite" else self._writers
+        with translated(), pool.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def give_back(self, pages: int) -> int:
+        """Return free pages of an SQLite file to the disk; PostgreSQL reuses its own.
+
+        Args:
+            pages: how many at most: the file is locked meanwhile.
+
+        Returns:
+            How many there are left to return.
+        """
+        if self.dialect == "postgresql":
+            return 0
+        with self.read() as connection:
+            left = _free_pages(connection)
+        if left <= 0:
+            return 0
+
+        def shrink(connection: sa.Connection) -> int:
+            # Each row that it returns is a page; unread, it would stop at the first.
+            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({min(pages, left)})").all()
+            return _free_pages(connection)
+
+        return self.write(shrink)
+
+    def vacuum(self, tables: Sequence[str]) -> None:
+        """Let PostgreSQL reuse what was deleted from tables; not inside a transaction."""
+        if self.dialect == "postgresql":
+            with self._alone() as connection:
+                for table in tables:
+                    connection.exec_driver_sql(f'VACUUM (ANALYZE) "{table}"')
+
+    def optimize(self) -> None:
+        """Let the database learn what its tables hold by now."""
+        with self._alone() as connection:
+            connection.exec_driver_sql("PRAGMA optimize=0x10002" if self.dialect == "sqlite" else "ANALYZE")
+
+    def trim_log(self) -> None:
+        """Make SQLite's log small again when it has grown, unless somebody is busy with it."""
+        log = None if self.dialect == "postgresql" else self._path.with_name(self._path.name + "-wal")
+        if log is None or not log.exists() or log.stat().st_size < _LARGE_LOG:
+            return
+        with self._alone() as connection:
+            # The first does most of it and is in nobody's way; the second must not keep writers waiting.
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+            connection.exec_driver_sql("PRAGMA busy_timeout = 20").all()
+            try:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}").all()
 
     def close(self) -> None:
         """Release every connection; nothing can be read or written any more."""
@@ -209,6 +292,10 @@ def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # So that what is deleted can be given back step by step. Of effect only before the first page is written;
+            # later it would be a write of its own at each opening.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
@@ -226,6 +313,16 @@ def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     # The driver's own transaction control begins late and locks later: the statements are ours.
     sa.event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
     return engine
+
+
+def _free_pages(connection: sa.Connection) -> int:
+    """How many pages could be given back, but for a reserve."""
+    free, pages, mode = (
+        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+        for name in ("freelist_count", "page_count", "auto_vacuum")
+    )
+    # A file that was not made by Holdfast keeps its pages until somebody runs VACUUM.
+    return max(free - max(_SPARE_PAGES, pages // _SPARE_PART), 0) if mode == _INCREMENTAL else 0
 
 
 def _is_writable(path: Path) -> bool:

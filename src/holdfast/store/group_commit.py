@@ -189,6 +189,22 @@ class GroupCommit:
         self._engine.dispose()
 
 
+@contextlib.contextmanager
+def locked_file(path: Path) -> Iterator[bool]:
+    """Hold a file's lock, or not: False when somebody else has it, in this process or another."""
+    file = _open_gate(path)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        # Its lock ends with it.
+        os.close(file)
+
+
 def _open_gate(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -19,6 +19,12 @@ _p = tables.progress.c
 _c = tables.checkpoints.c
 # Few enough for any driver's limit on parameters.
 _KEYS_PER_QUERY = 500
+_RUN_SCOPE = "analysis:"
+
+
+def run_scope(analysis_id: str) -> str:
+    """The checkpoint scope that ends with an analysis."""
+    return f"{_RUN_SCOPE}{analysis_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,26 @@ class Runs:
             )
             found.update((row.key, bytes(row.data)) for row in self._connection.execute(select))
         return found
+
+    def old_checkpoints(self, scope: str, keys: Iterable[str], before: datetime) -> list[str]:
+        """Which checkpoints were last kept or used before a moment; none of those that end with an analysis."""
+        if scope.startswith(_RUN_SCOPE):
+            return []
+        wanted = list(keys)
+        old: list[str] = []
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            some = wanted[start : start + _KEYS_PER_QUERY]
+            select = sa.select(_c.key).where(_c.scope == scope, _c.key.in_(some), _c.saved_at < before)
+            old += self._connection.execute(select).scalars()
+        return old
+
+    def touch_checkpoints(self, scope: str, keys: Sequence[str], now: datetime) -> None:
+        """Note that checkpoints are in use."""
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            update = sa.update(tables.checkpoints).where(
+                _c.scope == scope, _c.key.in_(keys[start : start + _KEYS_PER_QUERY])
+            )
+            self._connection.execute(update.values(saved_at=now))
 
     def drop_checkpoints(self, scope: str) -> None:
         """Forget a scope."""

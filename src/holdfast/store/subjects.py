@@ -31,10 +31,6 @@ class Subjects:
 
     def ensure(self, subject: Subject, now: datetime) -> int:
         """The internal key of a subject, which is kept from now on."""
-        # Found first: the usual case, and an upsert would make all its writers queue for one row.
-        found = self.find(subject.kind, subject.key)
-        if found is not None:
-            return found
         row = {
             "kind": subject.kind,
             "key": subject.key,
@@ -42,8 +38,10 @@ class Subjects:
             "attributes": subject.attributes,
             "created_at": now,
         }
-        _ENSURE.run(self._connection, row)
-        found = self.find(subject.kind, subject.key)
-        if found is None:
-            raise AssertionError("a subject just kept cannot be read")
-        return found
+        while True:
+            # Found first: the usual case, and an upsert would make all its writers queue for one row.
+            found = self.find(subject.kind, subject.key)
+            if found is not None:
+                return found
+            # Until it is there: on PostgreSQL the one that stood in the way may have been forgotten since.
+            _ENSURE.run(self._connection, row)

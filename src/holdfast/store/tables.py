@@ -208,6 +208,8 @@ checkpoints = sa.Table(
     sa.Column("key", FreeText, primary_key=True),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("saved_at", Timestamp, nullable=False),
+    # What outlives its analysis and is forgotten by age; the rest goes with its analysis.
+    _index_where("substr(scope, 1, 9) <> 'analysis:'", "saved_at"),
     sqlite_with_rowid=False,
 )
 
@@ -276,6 +278,16 @@ counters = sa.Table(
     # Writers on PostgreSQL would wait for each other's commits on one row: each adds to a shard of its own.
     sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("value", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# When something was last done that is done now and then, and what came of it.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("data", Json, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -1,14 +1,15 @@
 """One transaction: every noun's store on one connection, and the way a change is written whole."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
-from holdfast.domain.analysis import Analysis, Change
+from holdfast.domain.analysis import Analysis, Change, Status
 from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, WrongOwner
+from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
 from holdfast.store.accounts import Accounts
@@ -21,10 +22,14 @@ from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
-from holdfast.store.runs import Runs
+from holdfast.store.retention import Found, Retention
+from holdfast.store.runs import Runs, run_scope
 from holdfast.store.subjects import Subjects
 
 T = TypeVar("T")
+
+# Often enough for a limit of days, and seldom enough that loading usually writes nothing.
+_USE_NOTED_EVERY = timedelta(days=1)
 
 
 class UnitOfWork:
@@ -43,6 +48,7 @@ class UnitOfWork:
         accounts: tokens and keys.
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
+        retention: what goes by itself.
     """
 
     def __init__(self, connection: sa.Connection, engine: Engine, now: datetime) -> None:
@@ -59,6 +65,7 @@ class UnitOfWork:
         self.accounts = Accounts(connection)
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
+        self.retention = Retention(connection, engine)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -68,6 +75,18 @@ class UnitOfWork:
             WrongOwner: it belongs to somebody else.
             AnalysisGone: it has expired, is used up, or is in the trash.
         """
+        stored = self.find_owned(analysis_id, caller, lock=lock)
+        if not stored.value.is_visible(self.now):
+            raise AnalysisGone(analysis_id=analysis_id)
+        return stored
+
+    def find_owned(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
+        """An analysis that is the caller's, also one that is expired or in the trash.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            WrongOwner: it belongs to somebody else.
+        """
         stored = self.analyses.find(analysis_id, lock=lock)
         if stored is None:
             raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
@@ -75,8 +94,6 @@ class UnitOfWork:
         owner, ip = value.context.client_session_id, value.context.client_ip
         if not caller.may_see(owner, is_anonymous=value.is_anonymous, ip=ip):
             raise WrongOwner(analysis_id=analysis_id)
-        if not value.is_visible(self.now):
-            raise AnalysisGone(analysis_id=analysis_id)
         return stored
 
     def again(self, analysis_ids: Sequence[str] | None) -> list[Analysis] | None:
@@ -170,9 +187,24 @@ class UnitOfWork:
             self.payloads.release(value.result.hash)
         self.runs.drop_checkpoints(run_scope(value.analysis_id))
         self.jobs.drop_of_analysis(value.analysis_id)
+        subject = None if value.subject is None else self.subjects.find(value.subject.kind, value.subject.key)
+        self.retention.drop_unused_subjects(set() if subject is None else {subject})
         self._count(value, -1)
         self.ledger.append(change.events)
         return True
+
+    def drop_many(self, gone: Sequence[Found], events: Sequence[Event]) -> None:
+        """Delete analyses with everything that is kept of them, by one statement a table.
+
+        Args:
+            gone: the analyses, held by this transaction.
+            events: what the ledger is told.
+        """
+        self.retention.remove(gone)
+        for found in gone:
+            one = found.candidate
+            self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
+        self.ledger.append(events)
 
     def flush(self) -> None:
         """Write what was held back until the end of the transaction."""
@@ -180,15 +212,18 @@ class UnitOfWork:
         self.counters.flush()
 
     def _count(self, value: Analysis, sign: int) -> None:
-        self.counters.add("analyses", sign)
-        self.counters.add(f"analyses.{value.status.value}", sign)
-        if value.result is not None:
-            self.counters.add("result_bytes", sign * value.result.stored_size)
+        size = 0 if value.result is None else value.result.stored_size
+        is_trash = value.deleted_at is not None
+        self._add_up(value.status, size, sign, is_anonymous=value.is_anonymous, is_trash=is_trash)
 
-
-def run_scope(analysis_id: str) -> str:
-    """The checkpoint scope that ends with an analysis."""
-    return f"analysis:{analysis_id}"
+    def _add_up(self, status: Status, size: int, sign: int, *, is_anonymous: bool, is_trash: bool) -> None:
+        if is_anonymous:
+            # The cap is on what the disk holds, so the trash counts.
+            self.counters.add("anonymous_bytes", sign * size)
+        if not is_trash:
+            self.counters.add("analyses", sign)
+            self.counters.add(f"analyses.{status.value}", sign)
+            self.counters.add("result_bytes", sign * size)
 
 
 class Store:
@@ -218,3 +253,15 @@ class Store:
         """Run ``look`` on one consistent state of the store."""
         with self.engine.read() as connection:
             return look(UnitOfWork(connection, self.engine, self._clock.now()))
+
+    def load_checkpoints(self, scope: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """The values of those keys that have one, which are thereby in use: retention forgets others by their age."""
+
+        def look(uow: UnitOfWork) -> tuple[dict[str, bytes], list[str]]:
+            found = uow.runs.load_checkpoints(scope, keys)
+            return found, uow.runs.old_checkpoints(scope, found, uow.now - _USE_NOTED_EVERY)
+
+        found, old = self.read(look)
+        if old:
+            self.write(lambda uow: uow.runs.touch_checkpoints(scope, old, uow.now))
+        return found

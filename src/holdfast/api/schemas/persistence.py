@@ -87,7 +87,7 @@ class StatsFigures(Outgoing):
     total_sessions: int
     storage_size_bytes: int
     storage_size_mb: float
-    storage_limit_mb: float | None
+    storage_limit_mb: float = Field(description="Of the results of anonymous clients.")
     status_counts: dict[str, int]
     last_cleanup: float | None = Field(description="Epoch seconds; null before the first.")
 

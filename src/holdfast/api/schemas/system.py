@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from holdfast.api.schemas.base import JsonObject, Outgoing
+from holdfast.api.schemas.base import JsonObject, Moment, Outgoing
 from holdfast.api.schemas.job import JobCount
 
 
@@ -28,6 +28,9 @@ class StatsOut(Outgoing):
     total_sessions: int
     storage_size_bytes: int
     status_counts: dict[str, int]
+    last_cleanup: Moment | None
+    storage_limit_mb: float
+    anonymous_size_bytes: int
     jobs: list[JobCount]
 
 

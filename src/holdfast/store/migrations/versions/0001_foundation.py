@@ -22,6 +22,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_checkpoints")),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        op.f("ix_checkpoints_saved_at"),
+        "checkpoints",
+        ["saved_at"],
+        unique=False,
+        sqlite_where=sa.text("substr(scope, 1, 9) <> 'analysis:'"),
+        postgresql_where=sa.text("substr(scope, 1, 9) <> 'analysis:'"),
+    )
     op.create_table(
         "counters",
         sa.Column("name", sa.Text(), nullable=False),
@@ -106,6 +114,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text('"transaction" > 0'),
         postgresql_where=sa.text('"transaction" > 0'),
+    )
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", types.Timestamp(), nullable=False),
+        sa.Column("data", types.Json(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "owners",
