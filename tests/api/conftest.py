@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.bootstrap import Holdfast
 from holdfast.testing import FakeClock
-from tests.api.service import local
+from tests.api.serving import local
 
 
 @pytest.fixture

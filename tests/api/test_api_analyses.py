@@ -14,7 +14,7 @@ from holdfast.domain.analysis import Status
 from holdfast.services.analyses import NewResult
 from holdfast.store.payloads import pack
 from holdfast.testing import FakeClock
-from tests.api.service import LINT, store
+from tests.api.serving import LINT, store
 from tests.services.samples import begin, ended, findings, settle
 
 

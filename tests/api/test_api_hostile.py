@@ -13,7 +13,7 @@ import pytest
 from holdfast.api import errors as edge
 from holdfast.bootstrap import Holdfast
 from holdfast.domain import errors
-from tests.api.service import LINT, local
+from tests.api.serving import LINT, local
 from tests.support.processes import wait_until
 
 

@@ -9,7 +9,7 @@ from holdfast.bootstrap import Holdfast
 from holdfast.domain.context import Context
 from holdfast.services.analyses import NewResult
 from holdfast.testing import FakeClock
-from tests.api.service import LINT, local, store
+from tests.api.serving import LINT, local, store
 from tests.services.samples import begin
 
 HERE = "/api/v1/persistence"

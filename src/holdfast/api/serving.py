@@ -12,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from holdfast.api.access import authenticates, is_loopback
@@ -72,7 +73,7 @@ def serve(holdfast: Holdfast, *, host: str, port: int, workers: int, works: bool
         name, number = listener.getsockname()[:2]
         told(f"http://{f'[{name}]' if ':' in name else name}:{number}")
         if workers == 1:
-            _Server(_config(create_app(holdfast)), stopping).run([listener])
+            _Server(_config(create_app(holdfast)), holdfast, stopping).run([listener])
         else:
             stack.enter_context(_shared(holdfast))
             _Processes(_config("holdfast.api.serving:application", workers), listener, stopping).run()
@@ -107,9 +108,19 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Ends by a signal as by a normal end, and tells that it begins to end."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, holdfast: Holdfast, stopping: Callable[[], None]) -> None:
         super().__init__(config)
+        self._holdfast = holdfast
         self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # The live streams first: they would never end, and uvicorn waits for every open answer.
+        feed = getattr(self._holdfast, "feed", None)
+        if feed is not None:
+            await run_in_threadpool(feed.close)
+        # A worker that waits for work hears at once that it is to stop; not in the signal's handler, as it locks.
+        await run_in_threadpool(self._holdfast.store.bell.nudge)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

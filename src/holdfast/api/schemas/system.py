@@ -48,7 +48,7 @@ class Ready(Outgoing):
     store: str = Field(examples=["sqlite"])
 
 
-class Report(Outgoing):
+class RetentionReport(Outgoing):
     """What retention did or would do."""
 
     success: bool
