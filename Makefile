@@ -27,16 +27,21 @@ check: setup ## lint, formatting, types and the direction of imports
 	$(bin)/mypy
 	$(bin)/lint-imports
 
-test: check ## check, then all tests (some: make test tests=tests/store)
+test: check .venv-client/.locked ## check, then all tests (some: make test tests=tests/store)
 	$(bin)/pytest $(tests)
 
 demo: setup ## see Holdfast work, in a minute
-	$(bin)/holdfast demo
+	$(bin)/holdfast demo --serve
 
 bench: setup ## the small measurements
 	$(bin)/python -m bench --small
 
 bench-peers: .venv-peers/.locked ## make .venv-peers, which holds what Holdfast is measured against
+
+.venv-client/.locked: tests/api/client-requirements.txt | setup
+	$(bin)/uv venv --quiet --no-config --clear --python $(bin)/python .venv-client
+	$(bin)/uv pip install --quiet --no-config --python .venv-client/bin/python --requirement $<
+	@touch $@
 
 .venv-peers/.locked: bench/peers/requirements.txt | setup
 	$(bin)/uv venv --quiet --no-config --clear --python $(bin)/python .venv-peers
@@ -51,5 +56,5 @@ lock: ## resolve pyproject.toml anew into requirements/dev.txt
 	    --python-version 3.11 --all-extras --group dev --output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .venv-client .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import pytest
 
 import holdfast
 from holdfast import AsyncHoldfast, Holdfast, TrackedRun
+from holdfast.api.app import create_app
+from holdfast.api.errors import STATUSES
 from holdfast.domain import errors
 from holdfast.domain.events import EVENTS
 from holdfast.functions import AnalysedCoroutine, AnalysedFunction, Decorator
@@ -128,9 +131,40 @@ def attributes(doc: str) -> dict[str, str]:
     return dict(re.findall(r"^ {4}(\w+): (.*)$", text, flags=re.MULTILINE))
 
 
+def route_rows() -> list[str]:
+    """Every route by its tag, from the service's own document."""
+    with tempfile.TemporaryDirectory() as folder, holdfast.open(f"sqlite:///{folder}/holdfast.db") as hf:
+        document = create_app(hf).openapi()
+    lines: list[str] = []
+    for tag in document["tags"]:
+        rows = [
+            f"| `{method.upper()} {path}` | {_first_line(operation)} | {' '.join(sorted(operation['responses']))} |"
+            for path, operations in document["paths"].items()
+            for method, operation in operations.items()
+            if operation["tags"][0] == tag["name"]
+        ]
+        if rows:
+            head = [f"## {tag['name'].capitalize()}", "", tag["description"], ""]
+            lines += [*head, "| route | what it does | answers |", "|---|---|---|", *rows, ""]
+    return lines[:-1]
+
+
+def _first_line(operation: dict[str, Any]) -> str:
+    line: str = operation["description"].split("\n")[0]
+    return line.replace("|", "\\|")
+
+
+def status_rows() -> list[str]:
+    """Which error has which status; the first class that fits decides."""
+    rows = [f"| {status} | `{kind.code}` | `{kind.__name__}` |" for kind, status in STATUSES]
+    return ["| status | code | raised as, and what is below it |", "|---|---|---|", *rows]
+
+
 GENERATED: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "errors": ("errors.md", error_rows),
     "events": ("events.md", event_rows),
+    "routes": ("http.md", route_rows),
+    "statuses": ("http.md", status_rows),
     "values": ("library.md", value_sections),
 }
 

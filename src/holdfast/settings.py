@@ -33,6 +33,7 @@ def _is_rate_limit(value: str) -> str:
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
+
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
@@ -108,6 +109,15 @@ class Settings(BaseSettings):
 
     dask_address: str | None = None
     """The scheduler of a Dask cluster to spread parts over instead."""
+
+    authentication: Literal["auto", "token"] = "auto"
+    """Who may call the service: with ``auto`` this machine only, until the first token is made; then its holders."""
+
+    max_body_mb: float = Field(default=64.0, gt=0, le=4096)
+    """How large a request's body may be, in MiB."""
+
+    body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """How long a request's body may take to arrive."""
 
     trash_hours: float = Field(default=24.0, ge=0, le=87_600)
     """How long a deleted analysis may be restored; 0: it is deleted for good at once."""

@@ -1,8 +1,99 @@
-"""What routes depend on."""
+"""What routes ask for: the store, who calls, and a way to call the services beside the event loop."""
 
-from holdfast.domain.access import LOCAL, Caller
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request
+from starlette.concurrency import run_in_threadpool
+
+from holdfast.api.access import Access, Credentials
+from holdfast.api.body import parsed
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.access import Caller, Role
+from holdfast.domain.errors import Forbidden
+
+T = TypeVar("T")
 
 
-def caller_of() -> Caller:
-    """Who asks: whoever reaches a service without authentication has the machine in their hands."""
-    return LOCAL
+def holdfast_of(request: Request) -> Holdfast:
+    """The open store."""
+    holdfast: Holdfast = request.app.state.holdfast
+    return holdfast
+
+
+def access_of(request: Request) -> Access:
+    """The rules of who is let in."""
+    access: Access = request.app.state.access
+    return access
+
+
+def credentials_of(request: Request) -> Credentials:
+    """What the request says of who sent it."""
+    return access_of(request).credentials(request)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Who asks.
+
+    Raises:
+        AuthenticationRequired: nobody known.
+    """
+    access = access_of(request)
+    given = access.credentials(request)
+    # Only where there are tokens does the store have to be asked.
+    return access.caller(given) if access.is_local else await run_in_threadpool(access.caller, given)
+
+
+async def tells_owner(request: Request) -> None:
+    """Let the route say that something is somebody else's, as its document has it."""
+    request.state.tells_owner = True
+
+
+async def called(request: Request, work: Callable[[Holdfast, Caller], T]) -> T:
+    """Find out who asks and do ``work``, in one go beside the event loop: for the routes that must be quick."""
+    holdfast, access = holdfast_of(request), access_of(request)
+    given = access.credentials(request)
+    return await run_in_threadpool(lambda: work(holdfast, access.caller(given)))
+
+
+def body_of(model: type[T]) -> Any:
+    """A dependency: the request's JSON as ``model``, parsed by it from the bytes."""
+
+    async def read(request: Request) -> T:
+        return await parsed(request, model)
+
+    return Depends(read)
+
+
+async def _writer(caller: "Asker") -> Caller:
+    caller.require(Role.WRITER)
+    return caller
+
+
+async def _admin(caller: "Asker") -> Caller:
+    caller.require(Role.ADMIN)
+    return caller
+
+
+async def _known(caller: "Asker") -> Caller:
+    if caller.is_anonymous:
+        raise Forbidden("This needs a token: it tells of everybody's results")
+    return caller
+
+
+Asker = Annotated[Caller, Depends(caller_of)]
+Writer = Annotated[Caller, Depends(_writer)]
+Admin = Annotated[Caller, Depends(_admin)]
+Known = Annotated[Caller, Depends(_known)]
+Store = Annotated[Holdfast, Depends(holdfast_of)]
+Doors = Annotated[Access, Depends(access_of)]
+Given = Annotated[Credentials, Depends(credentials_of)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The request's own name: sent again with the same name, it is answered by what it led to.",
+    ),
+]

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import holdfast
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, records, tokens, worker
+from holdfast.cli import analyses, database, demo, jobs, keeping, look, records, serve, tokens, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -154,6 +154,14 @@ _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker -
 _add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
 _add(retention_app, "sweep", keeping.sweep, "retention sweep")
 app.add_typer(retention_app)
+_add(
+    app,
+    "serve",
+    serve.serve,
+    "serve",
+    "serve --port 8080 --workers 2",
+    "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
+)
 _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)

@@ -11,10 +11,13 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli import serve as serving
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session
 from holdfast.domain.errors import EmptyRepository, InvalidTarget, NotARepository
+
+_DEMO_PORT = 8000
 
 
 def _word(value: object) -> str:
@@ -47,6 +50,9 @@ def demo(
     context: typer.Context,
     path: Annotated[Path | None, typer.Argument(help="A git repository; the one you are in by default.")] = None,
     *,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve what was kept at the end, if this is a terminal.")
+    ] = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
@@ -84,8 +90,14 @@ def demo(
             (f"{program} analyze {_word(path or '.')}", "is answered at once: nothing has changed"),
             (f"{program} show {short} --events", "what happened to it, from the ledger"),
             (f"{program} show {short} --raw", "the whole result, for programs"),
+            (f"{program} serve", "the same over HTTP: open http://127.0.0.1:8000"),
         )
         longest = max(len(command) for command, _ in tries)
         for command, what in tries:
             out.print(Text.assemble("  ", (command.ljust(longest), "cyan"), f"   {what}" if out.width >= 100 else ""))
+        # Without a terminal nobody could end it.
+        if serve and sys.stdin.isatty():
+            out.print()
+            out.print(Text("$ holdfast serve", "bold cyan"))
+            return serving.run(session, holdfast, host="127.0.0.1", port=_DEMO_PORT)
     return code

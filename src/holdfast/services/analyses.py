@@ -241,6 +241,50 @@ class AnalysesService:
 
         return self._store.write(once)
 
+    def refresh(
+        self,
+        analysis_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        caller: Caller = LOCAL,
+    ) -> Submission:
+        """Ask for the same analysis anew; the old result stays readable, and the new one says what it replaces.
+
+        Args:
+            analysis_id: the analysis.
+            params: other parameters; the same when None.
+            timeout_seconds: how long an attempt may run; as long as it might before when None.
+            idempotency_key: the request's own name; repeated, it is answered by what it led to.
+            caller: who asks.
+
+        Raises:
+            AnalysisNotFound: there is none.
+            IllegalMove: it was not run by a worker, so none can run it again.
+        """
+        before = self._store.read(lambda uow: uow.find_visible(ids.check_id(analysis_id), caller)).value
+        if not before.location:
+            raise IllegalMove(
+                "Only an analysis that a worker runs can be refreshed; call the function or store the result again",
+                analysis_id=analysis_id,
+            )
+        return self.submit(
+            before.kind,
+            before.location,
+            params=before.params if params is None else params,
+            context=before.context,
+            tags=before.tags,
+            force=True,
+            priority=before.priority,
+            timeout_seconds=before.timeout_seconds if timeout_seconds is None else timeout_seconds,
+            ttl_seconds=before.ttl_seconds,
+            max_retrievals=before.max_retrievals,
+            refreshed_from=analysis_id,
+            idempotency_key=idempotency_key,
+            caller=caller,
+        )
+
     @staticmethod
     def _active(uow: UnitOfWork, active_key: str) -> Stored | None:
         """The run of the same input that is under way, unless it will bear no result that anybody may see."""

@@ -93,6 +93,7 @@ class QueriesService:
         where: Filter,
         *,
         limit: int = 100,
+        offset: int = 0,
         after: Place | None = None,
         ascending: bool = False,
         caller: Caller = LOCAL,
@@ -102,6 +103,7 @@ class QueriesService:
         Args:
             where: what the list holds.
             limit: rows at most, up to 1,000.
+            offset: how many to pass over first; a cursor costs less.
             after: ``next`` of the page before.
             ascending: oldest first.
             caller: who asks.
@@ -115,7 +117,7 @@ class QueriesService:
 
         def look(uow: UnitOfWork) -> Page:
             visible = replace(where, client_session_id=owner, visible_at=uow.now)
-            rows = uow.analyses.page(visible, limit=limit + 1, after=after, ascending=ascending)
+            rows = uow.analyses.page(visible, limit=offset + limit + 1, after=after, ascending=ascending)[offset:]
             more, rows = len(rows) > limit, rows[:limit]
             place = Place(created_at=rows[-1].value.created_at, key=rows[-1].key) if more else None
             return Page(items=[row.value for row in rows], next=place)
@@ -126,6 +128,23 @@ class QueriesService:
         """The newest completed analysis that fits; the result before stays the latest while a new one runs."""
         page = self.find(replace(where, status=(Status.COMPLETED,)), limit=1, caller=caller)
         return next(iter(page.items), None)
+
+    def packed_result(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
+        """An analysis and its result as it is kept: a zstd frame, neither decoded nor checked.
+
+        Raises:
+            AnalysisNotFound: there is no such analysis.
+            ResultNotFound: it has no result.
+        """
+
+        def look(uow: UnitOfWork, stored: Stored) -> tuple[Analysis, bytes]:
+            if stored.value.result is None:
+                raise ResultNotFound(
+                    f"The analysis is {stored.value.status} and has no result", analysis_id=analysis_id
+                )
+            return stored.value, uow.payloads.read(stored.value.result.hash)
+
+        return self._look(analysis_id, look, caller)
 
     def result(self, analysis_id: str, *, caller: Caller = LOCAL) -> bytes:
         """The result's JSON.

@@ -1,0 +1,124 @@
+"""Who asks: a token's holder, an anonymous client, or whoever sits at this machine."""
+
+import ipaddress
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.access import LOCAL, Caller, Role
+from holdfast.domain.addresses import client_ip
+from holdfast.domain.checks import check_name
+from holdfast.domain.errors import AuthenticationRequired, WrongOwner
+
+CLIENT_HEADER = "x-client-session-id"
+_LOCAL_NAMES = {"localhost", "ip6-localhost"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a request says of who sent it; nothing of it is checked yet.
+
+    Attributes:
+        token: the bearer token.
+        client_id: the anonymous client's signed id.
+        ip: where it came from, past trusted proxies.
+    """
+
+    token: str | None
+    client_id: str | None
+    ip: str | None
+
+
+class Access:
+    """The rules of who is let in; made once, when the service starts."""
+
+    def __init__(self, holdfast: Holdfast) -> None:
+        """Look whether this installation has tokens."""
+        self._holdfast = holdfast
+        settings = holdfast.settings
+        self.is_local = not authenticates(holdfast)
+        """Whether everybody on this machine is let in, and nobody else."""
+        self.gives_clients = settings.anonymous_clients
+        """Whether clients without a token are served, each of them its own."""
+        self._recovers = settings.same_ip_recovery and self.is_local
+        self._trusted = settings.trusted_proxies
+
+    def credentials(self, request: HTTPConnection) -> Credentials:
+        """What the request says."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        peer = None if request.client is None else request.client.host
+        return Credentials(
+            token=token.strip() if scheme.lower() == "bearer" and token.strip() else None,
+            client_id=request.headers.get(CLIENT_HEADER),
+            ip=client_ip(peer, request.headers.getlist("x-forwarded-for"), self._trusted),
+        )
+
+    def caller(self, given: Credentials) -> Caller:
+        """Who asks; looks into the store when there are tokens.
+
+        Raises:
+            AuthenticationRequired: nobody known.
+        """
+        if self.is_local:
+            return LOCAL if given.ip is None else replace(LOCAL, ip=given.ip)
+        if given.token is not None:
+            return self._holdfast.accounts.authenticate(given.token, ip=given.ip)
+        if given.client_id is not None and self.gives_clients:
+            return self._holdfast.accounts.client(given.client_id, ip=given.ip)
+        raise AuthenticationRequired
+
+    def named(self, given: Credentials, owner: str) -> Caller:
+        """Who asks on a route of the documents that names the owner in its address.
+
+        Raises:
+            AuthenticationRequired: nobody known.
+            WrongOwner: they are somebody else.
+        """
+        check_name(owner, "client_session_id", 256)
+        if self.is_local:
+            return Caller(name=owner, owner=owner, ip=given.ip, recovers_by_ip=self._recovers)
+        if given.token is None and given.client_id is None and self.gives_clients:
+            # The id is its own proof: it is signed.
+            return self._holdfast.accounts.client(owner, ip=given.ip)
+        caller = self.caller(given)
+        if caller.owner == owner:
+            return caller if caller.role is not Role.ADMIN else replace(caller, role=Role.WRITER)
+        if caller.role is Role.ADMIN:
+            return Caller(name=caller.name, owner=owner, ip=given.ip)
+        raise WrongOwner
+
+
+def authenticates(holdfast: Holdfast) -> bool:
+    """Whether callers must show a token."""
+    return holdfast.settings.authentication == "token" or bool(holdfast.accounts.list_tokens(limit=1).items)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, whatever a name server says."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host in _LOCAL_NAMES or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header is this machine's own."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name is not None and is_loopback(name)
+
+
+def comes_from_this_machine(origin: str) -> bool:
+    """Whether the page of an Origin header was loaded from this machine."""
+    try:
+        name = urlsplit(origin).hostname
+    except ValueError:
+        return False
+    return name is not None and is_loopback(name)

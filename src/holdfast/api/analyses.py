@@ -1,0 +1,143 @@
+"""What can be done with an analysis."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from holdfast.api import render
+from holdfast.api.body import parsed
+from holdfast.api.deps import IdempotencyKey, Store, Writer
+from holdfast.api.openapi import answers, body_doc
+from holdfast.api.params import AnalysisId
+from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
+from holdfast.domain.analysis import Analysis
+from holdfast.settings import Settings
+
+router = APIRouter(prefix="/api/v1/analyses/{analysis_id}", tags=["analyses"])
+
+
+async def _resume(request: Request) -> Resume:
+    return await parsed(request, Resume) if await request.body() else Resume()
+
+
+async def _refresh(request: Request) -> Refresh:
+    return await parsed(request, Refresh) if await request.body() else Refresh()
+
+
+@router.delete("", operation_id="delete_analysis", response_model=DeletedOut, responses=answers(404, 410))
+def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+    """Put an analysis into the trash; a run under way stops."""
+    return render.json(deleted(store.analyses.delete(analysis_id, caller=caller), store.settings))
+
+
+def deleted(value: Analysis, settings: Settings) -> render.Record:
+    """What was deleted, and the way back while there is one."""
+    at = value.deleted_at
+    return {
+        "success": True,
+        "analysis_id": value.analysis_id,
+        "deleted_at": render.moment(at),
+        "restore": None if at is None else f"/api/v1/analyses/{value.analysis_id}/restore",
+        "restorable_until": render.moment(at and at + timedelta(hours=settings.trash_hours)),
+    }
+
+
+@router.post(
+    "/cancel",
+    operation_id="cancel_analysis",
+    status_code=202,
+    response_model=AnalysisOut,
+    responses=answers(404, 409, 410),
+)
+def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+    """Stop an analysis; what was found so far is kept."""
+    return _accepted(store.analyses.cancel(analysis_id, caller=caller))
+
+
+@router.post(
+    "/resume",
+    operation_id="resume_analysis",
+    status_code=202,
+    response_model=AnalysisOut,
+    responses=answers(404, 409, 410, body=True),
+    openapi_extra=body_doc("Resume", required=False),
+)
+def resume_analysis(
+    analysis_id: AnalysisId, caller: Writer, store: Store, how: Annotated[Resume, Depends(_resume)]
+) -> Response:
+    """Queue an ended analysis again, to go on from its last checkpoint."""
+    store.limits.hit("start", caller)
+    return _accepted(store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, caller=caller))
+
+
+@router.post(
+    "/refresh",
+    operation_id="refresh_analysis",
+    status_code=202,
+    response_model=SubmittedOut,
+    responses=answers(404, 409, 410, body=True),
+    openapi_extra=body_doc("Refresh", required=False),
+)
+def refresh_analysis(
+    analysis_id: AnalysisId,
+    caller: Writer,
+    store: Store,
+    how: Annotated[Refresh, Depends(_refresh)],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Run the same analysis anew, as a new one that says what it replaces; the old result stays readable."""
+    store.limits.hit("start", caller)
+    submission = store.analyses.refresh(
+        analysis_id,
+        params=how.params,
+        timeout_seconds=how.timeout_seconds,
+        idempotency_key=idempotency_key,
+        caller=caller,
+    )
+    return _accepted(submission.analysis, reused=submission.reused)
+
+
+@router.post(
+    "/restore",
+    operation_id="restore_analysis",
+    response_model=AnalysisOut,
+    responses=answers(404, 409, 410),
+    tags=["retention"],
+)
+def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+    """Take an analysis out of the trash."""
+    return _shown(store.analyses.restore(analysis_id, caller=caller))
+
+
+@router.put(
+    "/pin",
+    operation_id="pin_analysis",
+    response_model=AnalysisOut,
+    responses=answers(404, 409, 410),
+    tags=["retention"],
+)
+def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+    """Keep retention away from an analysis."""
+    return _shown(store.analyses.pin(analysis_id, caller=caller))
+
+
+@router.delete(
+    "/pin",
+    operation_id="unpin_analysis",
+    response_model=AnalysisOut,
+    responses=answers(404, 409, 410),
+    tags=["retention"],
+)
+def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+    """Let retention decide about an analysis again."""
+    return _shown(store.analyses.unpin(analysis_id, caller=caller))
+
+
+def _shown(value: Analysis) -> Response:
+    return render.json(render.analysis(value), headers={"etag": render.etag_of(value)})
+
+
+def _accepted(value: Analysis, **more: Any) -> Response:
+    place = {"location": f"/api/v1/analyses/{value.analysis_id}"}
+    return render.json(render.analysis(value) | more, 202, place)

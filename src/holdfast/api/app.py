@@ -1,0 +1,84 @@
+"""The application: its routers, its layers, its document."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from importlib import import_module
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+import holdfast
+from holdfast.api import (
+    accounts,
+    analyses,
+    errors,
+    jobs,
+    lists,
+    middleware,
+    openapi,
+    persistence,
+    results,
+    retention,
+    stream,
+    system,
+)
+from holdfast.api.access import Access
+from holdfast.api.metrics import Metrics
+from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
+from holdfast.api.schemas.token import NewToken
+from holdfast.bootstrap import Holdfast
+
+# How many calls of services go on at once: the more arrive together, the more are committed together.
+_THREADS = 64
+
+
+def create_app(hf: Holdfast) -> FastAPI:
+    """The service over an open store, as an ASGI application.
+
+    Args:
+        hf: the store; it stays the caller's to close.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        yield
+
+    app = FastAPI(
+        title="Holdfast",
+        version=holdfast.__version__,
+        summary="Keeps what analyses find.",
+        description="Errors have one shape everywhere; docs/reference/http.md of the project says the rest.",
+        openapi_tags=openapi.TAGS,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.holdfast = hf
+    app.state.access = access = Access(hf)
+    app.state.metrics = metrics = Metrics(hf)
+    errors.install(app)
+    for part in (lists, analyses, results, persistence, retention, jobs, accounts, stream, system):
+        app.include_router(part.router)
+    openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
+    settings = hf.settings
+    # The last one added is the first to see a request.
+    app.add_middleware(
+        middleware.Guarded,
+        access=access,
+        max_body_mb=settings.max_body_mb,
+        body_timeout_seconds=settings.body_timeout_seconds,
+    )
+    app.add_middleware(middleware.Observed, metrics=metrics)
+    _trace(app)
+    return app
+
+
+def _trace(app: FastAPI) -> None:
+    """Tell OpenTelemetry, where it is installed and told where to send to."""
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" not in os.environ and "OTEL_TRACES_EXPORTER" not in os.environ:
+        return
+    with contextlib.suppress(ModuleNotFoundError):
+        import_module("opentelemetry.instrumentation.fastapi").FastAPIInstrumentor.instrument_app(app)

@@ -1,0 +1,40 @@
+"""Leased work, for administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from holdfast.api import render
+from holdfast.api.cursors import Cursors
+from holdfast.api.deps import Admin, Store
+from holdfast.api.openapi import answers
+from holdfast.api.params import LIST_LIMIT, Cursor, Limit
+from holdfast.api.schemas.job import JobOut, JobPage
+from holdfast.domain.jobs import JobStatus
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+
+_LARGEST_NUMBER = 2**63 - 1
+
+
+@router.get("", operation_id="list_jobs", response_model=JobPage, responses=answers())
+def list_jobs(
+    caller: Admin,
+    store: Store,
+    *,
+    status: Annotated[JobStatus | None, Query(description="Only these; dead: out of attempts.")] = None,
+    limit: Limit = LIST_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """List jobs by number: those that wait, those under way, and the dead."""
+    cursors = Cursors(store, caller, "jobs", {"status": status})
+    found = store.jobs.listing(status, after=cursors.value(cursor, 0), limit=limit + 1)
+    shown = found[:limit]
+    following = shown[-1].id if len(found) > limit else None
+    return render.json(render.page([render.job(one) for one in shown], cursors.after_value(following)))
+
+
+@router.post("/{job_id}/retry", operation_id="retry_job", response_model=JobOut, responses=answers(404))
+def retry_job(job_id: Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)], _: Admin, store: Store) -> Response:
+    """Queue a dead job again, with fresh attempts."""
+    return render.json(render.job(store.jobs.retry(job_id)))

@@ -1,0 +1,109 @@
+"""One analysis and its result: the routes that must be cheap, so they read their request themselves."""
+
+from fastapi import APIRouter, Request, Response
+
+from holdfast.api import render
+from holdfast.api.body import parsed
+from holdfast.api.deps import called, credentials_of
+from holdfast.api.openapi import answers, body_doc, header, path_id
+from holdfast.api.params import idempotency_key
+from holdfast.api.routing import PlainRoute
+from holdfast.api.schemas.analysis import AnalysisOut, NewAnalysis, SubmittedOut
+from holdfast.api.schemas.base import Outgoing
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.access import Caller, Role
+from holdfast.domain.analysis import Analysis
+
+router = APIRouter(prefix="/api/v1", tags=["analyses"], route_class=PlainRoute)
+
+_KNOWN = header("If-None-Match", "The ETag of what the caller has.")
+_LOCATION = {"Location": {"description": "Where the analysis is.", "schema": {"type": "string"}}}
+_ETAG = {"ETag": {"description": "Names this state.", "schema": {"type": "string"}}}
+
+
+class AnyResult(Outgoing):
+    """A result: whatever the analysis gave."""
+
+
+@router.post(
+    "/analyses",
+    operation_id="create_analysis",
+    status_code=201,
+    response_model=AnalysisOut,
+    response_description="The result is kept, on disk.",
+    responses=answers(404, 409, body=True)
+    | {
+        200: {"model": SubmittedOut, "description": "A kept result answers, still fresh.", "headers": _LOCATION},
+        202: {"model": SubmittedOut, "description": "A worker will run it.", "headers": _LOCATION},
+    },
+    openapi_extra=body_doc("NewAnalysis")
+    | {"parameters": [header("Idempotency-Key", "The request's own name: repeated, it has no second effect.")]},
+)
+async def create_analysis(request: Request) -> Response:
+    """Have something analysed (give a ``target``), or keep a result that was made elsewhere (give a ``result``)."""
+    new = await parsed(request, NewAnalysis)
+    key = idempotency_key(request)
+    ip = credentials_of(request).ip
+
+    def work(store: Holdfast, caller: Caller) -> Response:
+        caller.require(Role.WRITER)
+        if new.target is None:
+            if caller.is_anonymous:
+                store.limits.hit("anonymous", caller)
+            (kept,) = store.analyses.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
+            headers = {"location": _place(kept), "etag": render.etag_of(kept)}
+            return render.json(render.analysis(kept), 201, headers)
+        store.limits.hit("start", caller)
+        submission = store.analyses.submit(
+            new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
+        )
+        analysis = submission.analysis
+        body = render.analysis(analysis) | {"reused": submission.reused}
+        return render.json(body, 200 if analysis.status.ended else 202, {"location": _place(analysis)})
+
+    return await called(request, work)
+
+
+def _place(analysis: Analysis) -> str:
+    return f"/api/v1/analyses/{analysis.analysis_id}"
+
+
+@router.get(
+    "/analyses/{analysis_id}",
+    operation_id="get_analysis",
+    response_model=AnalysisOut,
+    responses=answers(304, 404, 410),
+    openapi_extra={"parameters": [path_id(), _KNOWN]},
+)
+async def get_analysis(request: Request) -> Response:
+    """One analysis; looking counts nothing."""
+    analysis_id = request.path_params["analysis_id"]
+    analysis = await called(request, lambda store, caller: store.queries.get(analysis_id, caller=caller))
+    return render.one(request, analysis)
+
+
+@router.get(
+    "/analyses/{analysis_id}/result",
+    operation_id="get_result",
+    response_model=AnyResult,
+    response_description="The result as it was given, compressed by zstd or gzip where the caller takes that.",
+    responses=answers(304, 404, 410),
+    openapi_extra={"parameters": [path_id(), _KNOWN, header("Accept-Encoding", "zstd, gzip or identity.")]},
+)
+async def get_result(request: Request) -> Response:
+    """The result of an analysis; counts where its retrievals are limited, and only then."""
+    analysis_id = request.path_params["analysis_id"]
+
+    def work(store: Holdfast, caller: Caller) -> Response:
+        analysis, frame = store.queries.packed_result(analysis_id, caller=caller)
+        assert analysis.result is not None
+        if render.is_known(request, f'"{analysis.result.hash}"'):
+            return render.unchanged(f'"{analysis.result.hash}"', vary="Accept-Encoding")
+        digest = analysis.result.hash
+        if analysis.max_retrievals is not None:
+            analysis, frame = store.analyses.retrieve(analysis_id, caller=caller)
+            assert analysis.result is not None
+            digest = analysis.result.hash
+        return render.payload(request, digest, frame)
+
+    return await called(request, work)

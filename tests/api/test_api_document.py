@@ -1,0 +1,159 @@
+"""The OpenAPI document: whole, true, and good enough to make clients from."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from tests.api.serving import LINT, UNLIMITED, listening, store
+from tests.services.samples import opened
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / ".venv-client" / "bin"
+# All operations together in less than a minute.
+_EXAMPLES = 12
+_ERRORS = {"400", "401", "403", "421", "422", "429", "500", "503"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with a little of everything in it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('service') / 'holdfast.db'}"
+    with opened(url, **UNLIMITED) as hf, listening(hf) as address:
+        with httpx.Client(base_url=address) as http:
+            for number in range(3):
+                store(http, analysis_id=f"known-{number}", result=number)
+            http.post("/api/v1/analyses", json={"kind": "sample", "target": "t"})
+        yield address
+
+
+@pytest.fixture(scope="module")
+def document(service: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{service}/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if not path.endswith(("/events", "/progress")):
+                yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "client"}
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(names) == len(set(names)) > 30
+    known = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert operation["description"], name
+        assert set(operation["tags"]) <= known, name
+        assert operation["responses"].keys() >= _ERRORS, name
+        for code, response in operation["responses"].items():
+            if code >= "400":
+                reference = response["content"]["application/json"]["schema"]["$ref"]
+                assert reference == "#/components/schemas/Problem", name
+    examples = document["components"]["schemas"]["NewAnalysis"]["examples"]
+    assert {"result", "target"} <= {key for example in examples for key in example}
+
+
+_CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_schema_conformance,
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_nothing_but_what_is_documented(service: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{service}/openapi.json")
+    bounded = settings(
+        max_examples=_EXAMPLES,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    seen = 0
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        # What streams never ends; it has tests of its own.
+        if operation.path.endswith("/events"):
+            continue
+        seen += 1
+
+        @bounded
+        @given(case=operation.as_strategy())
+        def probe(case: schemathesis.Case[Any]) -> None:
+            case.call_and_validate(checks=_CHECKS)
+
+        probe()
+    assert seen > 30
+
+
+@pytest.mark.skipif(not CLIENT.exists(), reason="No client generator: make .venv-client/.locked")
+def test_a_client_made_from_it_works(service: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    # As it comes: to lint it again would test the linter.
+    config.write_text("post_hooks: []\n")
+    made = subprocess.run(
+        [
+            str(CLIENT / "openapi-python-client"),
+            "generate",
+            "--url",
+            f"{service}/openapi.json",
+            "--meta",
+            "none",
+            "--output-path",
+            str(tmp_path / "made"),
+            "--fail-on-warning",
+            "--config",
+            str(config),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-incremental", "--python-executable", str(CLIENT / "python"), "made"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+    used = subprocess.run(
+        [str(CLIENT / "python"), "-c", _USE, service], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert used.returncode == 0, used.stderr
+    assert used.stdout.split() == ["completed", "True", "True", "completed"]
+
+
+_USE = f"""
+import sys
+from made import Client
+from made.api.analyses import create_analysis, delete_analysis, get_analysis, list_analyses, restore_analysis
+from made.models import NewAnalysis
+
+with Client(base_url=sys.argv[1], raise_on_unexpected_status=True) as client:
+    new = NewAnalysis.from_dict({LINT!r})
+    made = create_analysis.sync(client=client, body=new)
+    print(made.status)
+    found = get_analysis.sync(made.analysis_id, client=client)
+    listed = list_analyses.sync(client=client, kind="lint")
+    print(found.analysis_id in [one.analysis_id for one in listed.items])
+    print(delete_analysis.sync(made.analysis_id, client=client).success)
+    print(restore_analysis.sync(made.analysis_id, client=client).status)
+"""

@@ -1,0 +1,170 @@
+"""Every route, asked by everybody: nobody learns what is another's, nor that it is there."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from holdfast.api.app import create_app
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.access import Role
+from holdfast.domain.context import Context
+from holdfast.services.analyses import NewResult
+from holdfast.testing import FakeClock
+from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
+from tests.services.samples import opened
+
+SECRET = "what-nobody-else-may-read"
+UNKNOWN = "01900000-0000-7000-8000-000000000000"
+# Its document says so: a stranger is told that it is another's.
+TOLD = {
+    ("GET", "/api/v1/persistence/analyses/{client_id}"),
+    ("DELETE", "/api/v1/persistence/analysis/{analysis_id}"),
+    ("GET", "/api/v1/persistence/analyses/{analysis_id}/availability"),
+}
+OPEN = {"/health", "/ready"}
+BODIES: dict[str, Any] = {
+    "/api/v1/analyses": {"kind": "lint", "result": 1},
+    "/api/v1/tokens": {"name": "n"},
+}
+
+
+class World:
+    """A service with tokens, one owner's analyses, and everybody who may ask for them."""
+
+    def __init__(self, hf: Holdfast, http: httpx.Client, clock: FakeClock) -> None:
+        self.http = http
+        context = Context(client_session_id="alice", client_ip="10.1.1.1")
+        new = NewResult(
+            kind="lint", result={"s": SECRET}, summary=SECRET, tags=[SECRET], metrics={SECRET: 1}, context=context
+        )
+        (kept,) = hf.analyses.store([new])
+        self.analysis_id = kept.analysis_id
+        expired = token(hf, "alice", expires_in_seconds=1)
+        gone = hf.accounts.create_token("alice")
+        hf.accounts.revoke_token(gone.token.token_id)
+        clock.advance(2)
+        self.owner = token(hf, "alice")
+        client = hf.accounts.create_client("10.1.1.1")
+        self.askers = {
+            "other": token(hf, "bob"),
+            "reader": token(hf, "carol", Role.READER),
+            "anonymous": {"x-client-session-id": client},
+            "expired": expired,
+            "revoked": bearer(gone.secret),
+            "nobody": {},
+            "malformed": bearer("x"),
+            "other at the owner's address": token(hf, "dave") | {"x-forwarded-for": "10.1.1.1"},
+            "nobody at the owner's address": {"x-forwarded-for": "10.1.1.1, 127.0.0.1"},
+            "forged": {"x-client-session-id": "alice", "x-forwarded-for": "127.0.0.1"},
+        }
+
+    def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
+        filled = path.replace("{client_id}", analysis_id).replace("{analysis_id}", analysis_id)
+        filled = filled.replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
+        body = BODIES.get(path, {}) if method == "POST" else None
+        return self.http.request(method, filled, params=params, headers=headers, json=body)
+
+
+def routes(hf: Holdfast) -> list[tuple[str, str]]:
+    paths = create_app(hf).openapi()["paths"]
+    found = [(method.upper(), path) for path, operations in paths.items() for method in operations]
+    # What streams has no end to wait for, and tests of its own.
+    return sorted((method, path) for method, path in found if not path.endswith("/events"))
+
+
+@pytest.fixture
+def world(database: str) -> Iterator[tuple[World, list[tuple[str, str]]]]:
+    clock = FakeClock()
+    settings: dict[str, Any] = UNLIMITED | {"anonymous_clients": True, "authentication": "token"}
+    with opened(database, clock, **settings) as hf, served(hf) as http:
+        yield World(hf, http, clock), routes(hf)
+
+
+def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, all_routes = world
+    assert len(all_routes) > 30
+    for method, path in all_routes:
+        for name, headers in there.askers.items():
+            real = there.ask(method, path, there.analysis_id, headers)
+            what = f"{method} {path} by {name}: {real.status_code} {real.text[:300]}"
+            assert real.status_code < 500, what
+            assert SECRET not in real.text, what
+            assert path == "/openapi.json" or "alice" not in real.text.replace("client_session_id", ""), what
+            if "analysis_id}" not in path and "client_id}" not in path:
+                continue
+            unknown = there.ask(method, path, UNKNOWN, headers)
+            if (method, path) in TOLD and real.status_code in {200, 403}:
+                continue
+            same = without_names(real, there.analysis_id), without_names(unknown, UNKNOWN)
+            assert same[0] == same[1], what
+    # After all that it is as it was.
+    place = f"/api/v1/analyses/{there.analysis_id}"
+    kept = there.http.get(place, headers=there.owner).json()
+    assert (kept["status"], kept["is_pinned"], kept["deleted_at"], kept["retrieval_count"]) == (
+        "completed",
+        False,
+        None,
+        0,
+    )
+    assert there.http.get(f"{place}/result", headers=there.owner).json() == {"s": SECRET}
+
+
+def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, all_routes = world
+    for method, path in all_routes:
+        for name in ("expired", "revoked", "nobody", "malformed", "nobody at the owner's address", "forged"):
+            answer = there.ask(method, path, there.analysis_id, there.askers[name])
+            if path in OPEN or path == "/api/v1/clients":
+                assert answer.status_code in {200, 201}
+                continue
+            assert answer.status_code == 401, f"{method} {path} by {name}: {answer.text}"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, all_routes = world
+    for method, path in all_routes:
+        if method != "GET" and path != "/api/v1/clients":
+            answer = there.ask(method, path, there.analysis_id, there.askers["reader"])
+            assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
+
+
+def test_everybody_sees_their_own(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, _ = world
+    for name in ("other", "anonymous"):
+        headers = there.askers[name]
+        made = there.http.post("/api/v1/analyses", json=LINT, headers=headers)
+        assert made.status_code == 201, made.text
+        own = there.http.get("/api/v1/analyses", headers=headers).json()["items"]
+        assert [one["analysis_id"] for one in own] == [made.json()["analysis_id"]]
+        assert there.http.get(f"{made.headers['location']}/result", headers=headers).json() == LINT["result"]
+        owner = made.json()["client_session_id"]
+        history = there.http.get(f"/api/v1/persistence/analyses/{owner}", headers=headers)
+        assert [one["analysis_id"] for one in history.json()["analyses"]] == [made.json()["analysis_id"]]
+        refused = there.http.post("/api/v1/analyses", json=LINT | {"client_session_id": "alice"}, headers=headers)
+        assert refused.status_code == 403
+        listed = there.http.get("/api/v1/analyses", params={"client_session_id": "alice"}, headers=headers)
+        assert listed.status_code == 403
+
+
+def test_what_is_anonymous_is_kept_for_a_while(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, _ = world
+    client = there.http.post("/api/v1/clients").json()["client_id"]
+    made = there.http.post("/api/v1/analyses", json=LINT, headers={"x-client-session-id": client}).json()
+    assert (made["ttl_seconds"], made["max_retrievals"], made["client_session_id"]) == (3600, 10, client)
+    # On the document's addresses the id is its own proof.
+    place = f"/api/v1/persistence/analyses/{made['analysis_id']}"
+    codes = [there.http.get(place, params={"client_session_id": client}).status_code for _ in range(11)]
+    assert codes == [200] * 10 + [410]
+    assert there.http.get(place, params={"client_session_id": "alice"}).status_code == 401
+
+
+@pytest.mark.parametrize(("proxies", "seen"), [((), "127.0.0.1"), (("127.0.0.0/8",), "10.9.9.9")])
+def test_addresses_are_believed_of_proxies_only(database: str, proxies: tuple[str, ...], seen: str) -> None:
+    with opened(database, trusted_proxies=proxies, **UNLIMITED) as hf, served(hf) as http:
+        headers = {"x-forwarded-for": "1.2.3.4, 10.9.9.9"}
+        made = http.post("/api/v1/analyses", json={"kind": "lint", "result": 1}, headers=headers)
+        assert made.json()["client_ip"] == seen
