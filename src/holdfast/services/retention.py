@@ -30,9 +30,11 @@ _PAGE = 1000
 # Longer than a client waits for the answer to its request.
 _IDEMPOTENCY = timedelta(hours=24)
 # A commit waits for the disk as long as that: less work in it would not let writers through sooner.
-_LOCK_SECONDS = 0.02
-_LEAST, _FIRST, _MOST = 10, 50, 1000
+_LOCK_SECONDS = 0.015
+_LEAST, _FIRST, _MOST = 10, 25, 1000
 _LONGEST_PAUSE = 0.25
+# Of the time that a transaction took: whoever waited for it gets through, and more.
+_PAUSE_PART = 0.7
 # From so many on, the tables have room worth giving back.
 _LARGE_SWEEP = 1000
 _VACUUMED = ("analyses", "payloads", "tags", "findings", "finding_items", "metrics", "attempts", "progress", "jobs")
@@ -267,7 +269,7 @@ class _Counted:
 
 
 class _Run:
-    """One sweep's transactions: short ones, with pauses as long as they are.
+    """One sweep's transactions: short ones, with pauses in between.
 
     Attributes:
         counts: analyses removed, by reason.
@@ -362,7 +364,7 @@ class _Run:
         self._sizes[name] = int(min(max(wanted, _LEAST), _MOST))
         self.stopped = self.stopped or self._stop()
         if not self.stopped:
-            self._pause(min(spent, _LONGEST_PAUSE))
+            self._pause(min(spent * _PAUSE_PART, _LONGEST_PAUSE))
 
 
 def _forget(name: str, until: datetime, limit: int, uow: UnitOfWork) -> int:

@@ -52,7 +52,7 @@ _SWEEP_LOCK = 0x53776570
 _LARGE_LOG = 32 * 1024 * 1024
 # Free pages that stay: what is written next takes them, and the file need not grow again.
 _SPARE_PAGES = 256
-_SPARE_PART = 50
+_SPARE_PART = 200
 _INCREMENTAL = 2
 
 
