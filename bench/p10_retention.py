@@ -34,7 +34,7 @@ _ORPHANS = {
         table: f"NOT EXISTS (SELECT 1 FROM analyses a WHERE a.id = {table}.analysis)"
         for table in ("findings", "metrics", "tags", "attempts", "progress")
     },
-    "checkpoints": "scope LIKE 'analysis:%'",
+    "checkpoints": "substr(scope, 1, 9) = 'analysis:'",
     "jobs": "analysis_id IS NOT NULL",
 }
 
@@ -87,9 +87,7 @@ def _expire(url: str, dialect: str) -> int:
     content = "randomblob(2000)"
     if dialect == "postgresql":
         # As hard to compress as what stands in for it on SQLite.
-        content = (
-            "(SELECT decode(string_agg(md5(random()::text || analyses.id), ''), 'hex') FROM generate_series(1, 125))"
-        )
+        content = "(SELECT decode(string_agg(md5(n::text), ''), 'hex') FROM generate_series(1, 125) n)"
     mine = "'bench-' || analysis_id"
     raw.run(f"""INSERT INTO payloads (hash, size, stored_size, reference_count, data)
                 SELECT {mine}, 6000, 2000, 1, {content} {chosen}""")

@@ -52,7 +52,7 @@ _SWEEP_LOCK = 0x53776570
 _LARGE_LOG = 32 * 1024 * 1024
 # Free pages that stay: what is written next takes them, and the file need not grow again.
 _SPARE_PAGES = 256
-_SPARE_PART = 50
+_SPARE_PART = 200
 _INCREMENTAL = 2
 
 
@@ -62,6 +62,7 @@ class Engine:
     Attributes:
         dialect: ``sqlite`` or ``postgresql``.
         bell: tells when something was committed.
+        has_one_writer: whether a transaction that writes keeps all other writers waiting.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,6 +88,7 @@ class Engine:
             # By default PostgreSQL shows each statement another state, and a list is read by several.
             self._readers = self._writers.execution_options(isolation_level="REPEATABLE READ")
             self.bell = PostgresBell(self.url)
+        self.has_one_writer = self.dialect == "sqlite"
         self._process = os.getpid()
         self._inside = threading.local()
         self._closed = False
