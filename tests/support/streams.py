@@ -62,8 +62,12 @@ async def request(
     if slow:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     connection.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=connection, limit=4096 if slow else 2**20)
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=connection, limit=4096 if slow else 2**20)
+    except BaseException:
+        connection.close()
+        raise
     try:
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
