@@ -91,6 +91,8 @@ ENDINGS = frozenset(
         "analysis.cancelled",
         "analysis.timed_out",
         "analysis.deleted",
+        "analysis.expired",
+        "analysis.purged",
     }
 )
 """After these nothing more is to be expected of an analysis, unless it is begun again."""
