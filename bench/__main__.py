@@ -1,7 +1,15 @@
 """Run the measurements: ``python -m bench [--small] [p1 p3 ...]``."""
 
-from bench import p1_store, p3_read, p4_lists, p7_jobs
+from bench import p1_store, p2_http, p3_read, p4_lists, p7_jobs
 from bench.report import run
 
 if __name__ == "__main__":
-    run({"p1": p1_store.measure, "p3": p3_read.measure, "p4": p4_lists.measure, "p7": p7_jobs.measure})
+    run(
+        {
+            "p1": p1_store.measure,
+            "p2": p2_http.measure,
+            "p3": p3_read.measure,
+            "p4": p4_lists.measure,
+            "p7": p7_jobs.measure,
+        }
+    )
