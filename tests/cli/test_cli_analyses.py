@@ -22,7 +22,7 @@ RECORD = {
     *("analyzer_version", "has_result", "result_is_partial", "result_hash", "result_size_bytes", "error"),
     *("progress", "finding_count", "priority", "timeout_seconds", "attempt", "cancel_requested", "version"),
     *("refreshed_from", "created_at", "started_at", "completed_at", "updated_at", "ttl_seconds", "expires_at"),
-    *("retrieval_count", "max_retrievals"),
+    *("retrieval_count", "max_retrievals", "is_anonymous", "is_pinned", "deleted_at"),
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -79,6 +79,9 @@ def test_record(cli: Cli) -> None:
         "ttl_seconds": None,
         "retrieval_count": 0,
         "max_retrievals": None,
+        "is_anonymous": False,
+        "is_pinned": False,
+        "deleted_at": None,
     }
     assert {name: record[name] for name in expected} == expected
     assert record["subject"] == {
@@ -198,13 +201,59 @@ def test_queued_then_cancelled_then_resumed(cli: Cli) -> None:
     assert cli("resume", name).code == 4
 
 
-def test_delete(cli: Cli) -> None:
+def test_delete_for_good(cli: Cli) -> None:
     cli("analyze", "a", "--kind", "sample", "--id", "mine")
-    refused = cli("delete", "mine")
+    refused = cli("delete", "mine", "--purge")
     assert refused.code == 2
     assert "--yes" in refused.err
-    assert cli("delete", "mine", "--yes").code == 0
+    assert "Deleted for good mine" in cli("delete", "mine", "--purge", "--yes").out
     assert cli("show", "mine").code == 3
+    assert cli("restore", "mine").code == 3
+
+
+def test_the_trash(cli: Cli) -> None:
+    assert "empty" in cli("trash").out
+    cli("analyze", "a", "--kind", "sample", "--id", "mine")
+    cli("analyze", "b", "--kind", "sample", "--id", "other")
+    assert "into the trash: mine" in cli("delete", "mine").out
+    assert cli("delete", "oth", "--json").json["items"][0]["deleted_at"] is not None
+    assert cli("show", "mine").code == 3
+    listed = cli("trash", "--limit", "1", "--json").json
+    assert [item["analysis_id"] for item in listed["items"]] == ["other"]
+    listed = cli("trash", "--cursor", listed["next_cursor"], "--json").json
+    assert [item["analysis_id"] for item in listed["items"]] == ["mine"]
+    assert "mine" in cli("trash").out
+    assert "Restored mine" in cli("restore", "mi").out
+    assert cli("show", "mine").code == 0
+    assert cli("restore", "mine").code == 4
+
+
+def test_pins(cli: Cli) -> None:
+    cli("analyze", "a", "--kind", "sample", "--id", "mine")
+    assert "Pinned mine" in cli("pin", "mine").out
+    assert "pinned" in cli("show", "mine").out
+    assert cli("unpin", "mine", "--json").json["items"][0]["is_pinned"] is False
+
+
+def test_retention(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Nothing would go" in cli("retention", "plan").out
+    for number in range(3):
+        cli("analyze", f"a{number}", "--kind", "sample", "--id", f"a{number}")
+    monkeypatch.setenv("HOLDFAST_RETENTION", '{"*": {"keep_last": 1}}')
+    plan = cli("retention", "plan", "--json").json
+    assert [(item["analysis_id"], item["reason"]) for item in plan["items"]] == [
+        ("a1", "over_count"),
+        ("a0", "over_count"),
+    ]
+    assert (plan["total"], plan["counts"]) == (2, {"over_count": 2})
+    shown = cli("retention", "plan", "--limit", "1").out
+    assert "over count" in shown
+    assert "1 more" in shown
+    assert cli("stats", "--json").json["last_cleanup"] is None
+    assert "2 analyses removed" in cli("retention", "sweep").out
+    assert cli("retention", "sweep", "--json").json["total"] == 0
+    assert cli("stats", "--json").json["last_cleanup"] is not None
+    assert "swept" in cli("stats").out
 
 
 def test_failure_is_told_with_its_code(cli: Cli) -> None:

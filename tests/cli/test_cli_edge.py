@@ -243,7 +243,8 @@ def test_kinds_and_stats(cli: Cli) -> None:
     cli("analyze", "b", "--kind", "sample", "--no-wait")
     stats = cli("stats", "--json").json
     assert set(stats) == {
-        *("total_results", "total_sessions", "storage_size_bytes", "status_counts", "jobs", "database")
+        *("total_results", "total_sessions", "storage_size_bytes", "status_counts", "jobs", "database"),
+        *("last_cleanup", "storage_limit_mb", "anonymous_size_bytes"),
     }
     assert stats["status_counts"] == {"queued": 1, "completed": 1}
     assert stats["jobs"] == [{"kind": "analysis.run", "status": "ready", "count": 1}]
@@ -290,7 +291,7 @@ def test_completion(shell: str, environment: str) -> None:
     assert "_HOLDFAST_COMPLETE" in script.stdout
     words = subprocess.run(
         COMMAND,
-        env=os.environ | {"_HOLDFAST_COMPLETE": "complete_bash", "COMP_WORDS": "holdfast re", "COMP_CWORD": "1"},
+        env=os.environ | {"_HOLDFAST_COMPLETE": "complete_bash", "COMP_WORDS": "holdfast resu", "COMP_CWORD": "1"},
         capture_output=True,
         text=True,
         check=True,

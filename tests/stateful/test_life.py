@@ -22,7 +22,15 @@ from hypothesis.stateful import (
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import RUN_JOB, Analysis, Status
 from holdfast.domain.context import Context
-from holdfast.domain.errors import AnalysisNotFound, AnalyzerCrashed, ContentConflict, IllegalMove, LeaseLost
+from holdfast.domain.errors import (
+    AnalysisGone,
+    AnalysisNotFound,
+    AnalyzerCrashed,
+    ContentConflict,
+    IllegalMove,
+    LeaseLost,
+    ResultNotFound,
+)
 from holdfast.domain.fingerprint import fingerprint
 from holdfast.domain.jobs import Job
 from holdfast.domain.progress import Progress
@@ -35,6 +43,7 @@ from holdfast.testing import FakeClock
 from tests.services.samples import Held, ended, opened, run_handler, settle
 
 LEASE, REUSE, ATTEMPTS = 30, 3600, 2
+TRASH, KEEP = 900, 3
 OWNERS, TARGETS, WORKERS = ("ann", "bob"), ("here", "there"), ("w1", "w2")
 CONTENTS: tuple[Any, ...] = ({"a": 1}, [1, 2, 3], "text")
 CHILDREN = ("findings", "metrics", "tags", "attempts", "progress")
@@ -59,6 +68,11 @@ class Kept:
     replaced: bool = False
     attempts: int = 0
     checkpoints: set[str] = field(default_factory=set)
+    deleted_at: datetime | None = None
+    is_pinned: bool = False
+    expires_at: datetime | None = None
+    retrieved: int = 0
+    max_retrievals: int | None = None
     # Of its job, while there is one.
     job_attempt: int = 0
     job_most: int = ATTEMPTS
@@ -72,6 +86,15 @@ class Kept:
     @property
     def joinable(self) -> bool:
         return self.active and not self.replaced
+
+    def expired(self, now: datetime) -> bool:
+        if self.is_pinned:
+            return False
+        used_up = self.max_retrievals is not None and self.retrieved >= self.max_retrievals
+        return used_up or (self.expires_at is not None and self.expires_at <= now)
+
+    def visible(self, now: datetime) -> bool:
+        return self.deleted_at is None and not self.expired(now)
 
     def end(self, status: Status) -> None:
         self.status, self.leased, self.cancel_requested, self.replaced = status, False, False, False
@@ -89,7 +112,15 @@ class Life(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.kept_open = ExitStack()
         self.hf = self.kept_open.enter_context(
-            opened(self.url, self.clock, lease_seconds=LEASE, reuse_hours=REUSE / 3600, run_attempts=ATTEMPTS)
+            opened(
+                self.url,
+                self.clock,
+                lease_seconds=LEASE,
+                reuse_hours=REUSE / 3600,
+                run_attempts=ATTEMPTS,
+                trash_hours=TRASH / 3600,
+                retention={"kept": {"keep_last": KEEP}},
+            )
         )
         self.hf.engine.write(clear)
         self.model: dict[str, Kept] = {}
@@ -147,7 +178,9 @@ class Life(RuleBasedStateMachine):
         fresh = [
             known
             for known, kept in same.items()
-            if kept.completed_at is not None and (self.now() - kept.completed_at).total_seconds() <= REUSE
+            if kept.completed_at is not None
+            and (self.now() - kept.completed_at).total_seconds() <= REUSE
+            and kept.visible(self.now())
         ]
         running = [known for known, kept in same.items() if kept.joinable and not kept.cancel_requested]
         assert submission.reused == bool((fresh and not force) or running)
@@ -156,7 +189,7 @@ class Life(RuleBasedStateMachine):
             self.model[name].events.append("analysis.reused")
             return
         for kept in same.values():
-            kept.replaced = kept.active
+            kept.replaced = kept.replaced or kept.active
         self.owners.add(owner)
         self.model[name] = Kept(owner, wanted, Status.QUEUED, ["analysis.submitted"])
 
@@ -165,10 +198,14 @@ class Life(RuleBasedStateMachine):
         content=st.sampled_from(CONTENTS),
         owner=st.sampled_from(OWNERS),
         found=st.integers(0, 2),
+        ttl=st.sampled_from([None, None, 300.0]),
+        most=st.sampled_from([None, None, 1, 2]),
     )
-    def store(self, number: int, content: Any, owner: str, found: int) -> None:
+    def store(self, number: int, content: Any, owner: str, found: int, ttl: float | None, most: int | None) -> None:
         name = f"mine{number}"
         known = self.model.get(name)
+        # What nobody sees any more makes room.
+        hidden = known is not None and not known.visible(self.now())
         new = NewResult(
             kind="sample",
             result=content,
@@ -176,10 +213,15 @@ class Life(RuleBasedStateMachine):
             context=Context(client_session_id=owner),
             findings=ended(Status.COMPLETED, content, found).report.findings,  # type: ignore[union-attr]
             metrics={"found": found},
+            ttl_seconds=ttl,
+            max_retrievals=most,
         )
         # Never alone: the other one of the batch is kept if and only if this one may be.
         self.number += 1
         other = NewResult(kind="sample", result=content, analysis_id=f"other{self.number}")
+        if known is not None and hidden:
+            self.vanish(name, "analysis.purged")
+            known = None
         if known is not None and (known.content, known.owner, known.found) != (content, owner, found):
             with pytest.raises(ContentConflict):
                 self.hf.store_analyses([other, new])
@@ -199,16 +241,102 @@ class Life(RuleBasedStateMachine):
                 content=content,
                 found=count,
                 completed_at=self.now(),
+                expires_at=self.now() + timedelta(seconds=ttl) if ttl and added_name == name else None,
+                max_retrievals=most if added_name == name else None,
             )
 
-    @rule(pick=picks, what=st.sampled_from(["cancel", "resume", "resume", "delete"]))
+    @rule(count=st.integers(1, 3))
+    def keep_some(self, count: int) -> None:
+        """Of a kind of which few stay."""
+        for _ in range(count):
+            self.number += 1
+            name = f"kept{self.number}"
+            self.clock.advance(0.001)
+            self.hf.store_analysis("kept", self.number, analysis_id=name)
+            self.owners.add("local")
+            self.model[name] = Kept(
+                "local",
+                fingerprint("kept", None, {}),
+                Status.COMPLETED,
+                ["analysis.completed"],
+                runs=False,
+                content=self.number,
+                completed_at=self.now(),
+            )
+
+    @rule(pick=picks, what=st.sampled_from(["cancel", "resume", "resume", "delete", "purge", "pin", "unpin"]))
     def act(self, pick: int, what: str) -> None:
-        {"cancel": self.cancel, "resume": self.resume, "delete": self.delete}[what](self.name(pick))
+        getattr(self, what)(self.name(pick))
+
+    @rule(pick=picks, what=st.sampled_from(["restore", "restore", "purge", "delete"]))
+    def act_on_the_hidden(self, pick: int, what: str) -> None:
+        names = sorted(name for name, kept in self.model.items() if not kept.visible(self.now()))
+        getattr(self, what)(names[pick % len(names)] if names else "none")
+
+    @rule(pick=picks)
+    def retrieve(self, pick: int) -> None:
+        names = sorted(name for name, kept in self.model.items() if kept.max_retrievals is not None)
+        name = names[pick % len(names)] if names else self.name(pick)
+        kept = self.model.get(name)
+        if kept is None or not kept.visible(self.now()):
+            with pytest.raises(AnalysisNotFound):
+                self.hf.analyses.retrieve(name)
+        elif kept.content is None:
+            with pytest.raises(ResultNotFound):
+                self.hf.analyses.retrieve(name)
+        else:
+            kept.retrieved += 1
+            analysis, data = self.hf.analyses.retrieve(name)
+            assert analysis.retrieval_count == kept.retrieved
+            assert analysis.result is not None
+            assert json.loads(unpack(analysis.result.hash, data)) == kept.content
+
+    @rule()
+    def sweep(self) -> None:
+        reasons: dict[str, str] = {}
+        now = self.now()
+        for name, kept in self.model.items():
+            if kept.status is Status.RUNNING:
+                continue
+            if kept.deleted_at is not None and now - kept.deleted_at >= timedelta(seconds=TRASH):
+                reasons[name] = "trash_emptied"
+            elif kept.expired(now):
+                reasons[name] = "expired" if kept.expires_at is not None and kept.expires_at <= now else "used_up"
+        counted = [
+            name
+            for name, kept in self.model.items()
+            if name.startswith("kept") and name not in reasons and not kept.is_pinned and kept.deleted_at is None
+        ]
+        counted.sort(key=lambda name: int(name.removeprefix("kept")), reverse=True)
+        reasons.update(dict.fromkeys(counted[KEEP:], "over_count"))
+        plan = self.hf.retention.plan()
+        assert {going.candidate.analysis_id: going.reason.value for going in plan.items} == reasons
+        assert self.hf.sweep().counts == Counter(reasons.values())
+        assert self.hf.retention.plan().total == 0
+        for name, reason in reasons.items():
+            self.vanish(name, "analysis.purged" if reason == "trash_emptied" else "analysis.expired")
+
+    def vanish(self, name: str, event: str) -> None:
+        kept = self.model.pop(name)
+        self.gone.setdefault(name, [])
+        self.gone[name] += [*kept.events, event]
+
+    def seen(self, name: str, act: Any) -> Kept | None:
+        """The analysis, if anybody sees it; otherwise nothing can be done to it."""
+        kept = self.model.get(name)
+        if kept is not None and kept.visible(self.now()):
+            return kept
+        with pytest.raises(AnalysisNotFound if kept is None else AnalysisGone):
+            act(name)
+        assert self.hf.queries.available(name) == ("not_found" if kept is None else "expired")
+        return None
 
     def cancel(self, name: str) -> None:
-        kept = self.model.get(name)
-        if kept is None or not kept.active:
-            with pytest.raises(AnalysisNotFound if kept is None else IllegalMove):
+        kept = self.seen(name, self.hf.cancel_analysis)
+        if kept is None:
+            return
+        if not kept.active:
+            with pytest.raises(IllegalMove):
                 self.hf.cancel_analysis(name)
         elif kept.status is Status.QUEUED:
             self.hf.cancel_analysis(name)
@@ -220,10 +348,8 @@ class Life(RuleBasedStateMachine):
             kept.cancel_requested = True
 
     def resume(self, name: str) -> None:
-        kept = self.model.get(name)
+        kept = self.seen(name, self.hf.resume_analysis)
         if kept is None:
-            with pytest.raises(AnalysisNotFound):
-                self.hf.resume_analysis(name)
             return
         occupied = any(
             other.joinable and (other.owner, other.fingerprint) == (kept.owner, kept.fingerprint)
@@ -238,14 +364,52 @@ class Life(RuleBasedStateMachine):
         kept.events.append("analysis.resumed")
 
     def delete(self, name: str) -> None:
-        kept = self.model.pop(name, None)
+        kept = self.seen(name, self.hf.delete_analysis)
         if kept is None:
-            with pytest.raises(AnalysisNotFound):
-                self.hf.delete_analysis(name)
             return
         self.hf.delete_analysis(name)
-        self.gone.setdefault(name, [])
-        self.gone[name] += [*kept.events, "analysis.deleted"]
+        if kept.status is Status.QUEUED:
+            kept.end(Status.CANCELLED)
+        kept.events.append("analysis.deleted")
+        kept.deleted_at = self.now()
+        kept.replaced = kept.active
+        kept.cancel_requested = kept.active
+
+    def restore(self, name: str) -> None:
+        kept = self.model.get(name)
+        if kept is None:
+            wanted: type[Exception] = AnalysisNotFound
+        elif kept.expired(self.now()) or (
+            kept.deleted_at is not None and self.now() - kept.deleted_at >= timedelta(seconds=TRASH)
+        ):
+            wanted = AnalysisGone
+        else:
+            self.hf.restore_analysis(name)
+            kept.deleted_at = None
+            kept.events.append("analysis.restored")
+            return
+        with pytest.raises(wanted):
+            self.hf.restore_analysis(name)
+
+    def purge(self, name: str) -> None:
+        if name not in self.model:
+            with pytest.raises(AnalysisNotFound):
+                self.hf.delete_analysis(name, purge=True)
+            return
+        self.hf.delete_analysis(name, purge=True)
+        self.vanish(name, "analysis.purged")
+
+    def pin(self, name: str) -> None:
+        if (kept := self.seen(name, self.hf.pin_analysis)) is not None:
+            assert self.hf.pin_analysis(name).is_pinned
+            kept.events += [] if kept.is_pinned else ["analysis.pinned"]
+            kept.is_pinned = True
+
+    def unpin(self, name: str) -> None:
+        if (kept := self.seen(name, self.hf.unpin_analysis)) is not None:
+            assert not self.hf.unpin_analysis(name).is_pinned
+            kept.events += ["analysis.unpinned"] if kept.is_pinned else []
+            kept.is_pinned = False
 
     # What workers do.
 
@@ -298,7 +462,7 @@ class Life(RuleBasedStateMachine):
             has_result = is_partial or how == Status.COMPLETED
             self.settle(run, Status(how), content if has_result else None, found)
         if again and name in self.model:
-            if self.model[name].status.ended:
+            if self.model[name].status.ended and self.model[name].deleted_at is None:
                 self.resume(name)
             self.clock.advance(2)
             self.begin("w2")
@@ -405,13 +569,27 @@ class Life(RuleBasedStateMachine):
             kept = self.model[row.analysis_id]
             assert (row.finding_count, row.attempt) == (kept.found, kept.attempts)
             assert row.cancel_requested == kept.cancel_requested
+            assert (row.is_pinned, row.retrieval_count) == (kept.is_pinned, kept.retrieved)
+            assert row.deleted_at == kept.deleted_at
             assert (row.active_key is not None) == kept.joinable
             assert (row.result_hash is None) == (kept.content is None)
             assert row.result_is_partial == (kept.content is not None and kept.status is not Status.COMPLETED)
             assert (row.completed_at is not None) == row_ended(row)
             if kept.content is not None:
                 assert json.loads(tables_.results[row.result_hash]) == kept.content
-        readable = sorted(name for name, kept in self.model.items() if kept.content is not None)
+        now = self.now()
+        shown = sorted(name for name, kept in self.model.items() if kept.visible(now))
+        listed_names = sorted(item.analysis_id for item in self.hf.list_analyses(limit=1000).items)
+        assert listed_names == shown
+        restorable = sorted(
+            name
+            for name, kept in self.model.items()
+            if kept.deleted_at is not None
+            and now - kept.deleted_at < timedelta(seconds=TRASH)
+            and not kept.expired(now)
+        )
+        assert sorted(item.analysis_id for item in self.hf.queries.trash(limit=1000).items) == restorable
+        readable = [name for name in shown if self.model[name].content is not None]
         if readable:
             # One each time: on PostgreSQL all of them would take half the time of the test.
             self.number += 1
@@ -452,6 +630,7 @@ class Tables:
         self.analyses = self.rows["analyses"]
         self.owners = {row.client_session_id for row in self.rows["owners"]}
         self.events: dict[str, list[str]] = {}
+        assert {row.subject for row in self.analyses if row.subject} == {row.id for row in self.rows["subjects"]}
         for row in sorted(self.rows["ledger"], key=lambda row: row.sequence):
             self.events.setdefault(row.analysis_id, []).append(row.name)
         self.results = {row.hash: unpack(row.hash, bytes(row.data)) for row in self.rows["payloads"]}
@@ -475,10 +654,11 @@ class Tables:
         running = {row.id for row in self.analyses if row.status == Status.RUNNING.value}
         assert {row.analysis for row in self.rows["attempts"] if row.ended_at is None} == running
         stats = self.hf.get_stats()
-        assert stats.total_results == len(self.analyses)
+        kept = [row for row in self.analyses if row.deleted_at is None]
+        assert stats.total_results == len(kept)
         assert stats.total_sessions == len(self.owners)
-        assert stats.storage_size_bytes == sum(row.result_stored_size or 0 for row in self.analyses)
-        assert stats.status_counts == Counter(row.status for row in self.analyses)
+        assert stats.storage_size_bytes == sum(row.result_stored_size or 0 for row in kept)
+        assert stats.status_counts == Counter(row.status for row in kept)
 
 
 def clear(connection: sa.Connection) -> None:

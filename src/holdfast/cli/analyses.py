@@ -208,37 +208,49 @@ def cancel(
         def told(analysis: Analysis) -> str:
             return "Cancelled" if analysis.status.ended else "Stops within a second:"
 
-        return _each(session, analysis_ids, lambda given: holdfast.cancel_analysis(find_id(holdfast, given)), told)
+        return each(session, analysis_ids, lambda given: holdfast.cancel_analysis(find_id(holdfast, given)), told)
 
 
 def delete(
     context: typer.Context,
     analysis_ids: Ids,
     *,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="For good, with everything that is kept of them; also from the trash.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Delete analyses with everything that is kept of them."""
+    """Put analyses into the trash; `holdfast restore` takes them out again, for a day."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        if not yes:
+        # What can be undone needs no question.
+        for_good = purge or not holdfast.settings.trash_hours
+        if for_good and not yes:
             if not sys.stdin.isatty():
-                raise UsageFailed("There is nobody to ask whether to delete: give --yes")
+                raise UsageFailed("There is nobody to ask whether to delete for good: give --yes")
             named = text.count(len(analysis_ids), "analysis", "analyses")
             typer.confirm(f"Delete {named} for good?", abort=True, err=True)
-        return _each(
+        return each(
             session,
             analysis_ids,
-            lambda given: holdfast.delete_analysis(find_id(holdfast, given)),
-            lambda _: "Deleted",
+            lambda given: holdfast.delete_analysis(find_id(holdfast, given), purge=purge),
+            lambda _: "Deleted for good" if for_good else "Put into the trash:",
         )
 
 
-def _each(
+def each(
     session: Session, given: Sequence[str], change: Callable[[str], Analysis], told: Callable[[Analysis], str]
 ) -> ExitCode:
-    """Change one by one: what cannot be changed keeps the others from nothing."""
+    """Change one by one: what cannot be changed keeps the others from nothing.
+
+    Args:
+        session: the command's run.
+        given: the ids as they were given.
+        change: changes one.
+        told: says what became of it.
+    """
     from rich.text import Text
 
     from holdfast.cli.views import print_error

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import holdfast
-from holdfast.cli import analyses, database, demo, jobs, look, records, serve, tokens, worker
+from holdfast.cli import analyses, database, demo, jobs, keeping, look, records, serve, tokens, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -55,6 +55,7 @@ _settings: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
 }
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
+retention_app = typer.Typer(name="retention", **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
 token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
@@ -81,6 +82,12 @@ def _root(
     Begin with `holdfast demo` in a git repository.
     """
     context.obj = Given(database=url, as_json=as_json)
+    _help_alone(context)
+
+
+@retention_app.callback()
+def _retention(context: typer.Context) -> None:
+    """See what goes by itself, and let it go now."""
     _help_alone(context)
 
 
@@ -136,7 +143,11 @@ _add(
 _add(app, "progress", analyses.progress, "progress 0198f3a2 --follow")
 _add(app, "cancel", analyses.cancel, "cancel 0198f3a2")
 _add(app, "resume", analyses.resume, "resume 0198f3a2", "resume 0198f3a2 --timeout 3600")
-_add(app, "delete", analyses.delete, "delete 0198f3a2 --yes")
+_add(app, "delete", analyses.delete, "delete 0198f3a2", "delete 0198f3a2 --purge --yes")
+_add(app, "restore", keeping.restore, "restore 0198f3a2")
+_add(app, "trash", keeping.trash, "trash", "trash --json | jq -r '.items[].analysis_id'")
+_add(app, "pin", keeping.pin, "pin 0198f3a2")
+_add(app, "unpin", keeping.unpin, "unpin 0198f3a2")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
@@ -148,6 +159,9 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
+_add(retention_app, "sweep", keeping.sweep, "retention sweep")
+app.add_typer(retention_app)
 _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)

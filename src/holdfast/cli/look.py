@@ -6,7 +6,7 @@
 import platform
 import sqlite3
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from holdfast.cli.session import AsJson, Database, Session, cursor_of, database_
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Severity
+
+if TYPE_CHECKING:
+    from holdfast.services.queries import Stats
 
 
 def _names(values: type[StrEnum]) -> str:
@@ -186,6 +189,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, Any]]:
         ("ended", at(analysis.completed_at)),
         ("expires", at(analysis.expires_at)),
         ("retrieved", used),
+        ("pinned", "yes" if analysis.is_pinned else None),
         ("result", kept),
     ]
 
@@ -210,11 +214,19 @@ def stats(context: typer.Context, *, database: Database = None, as_json: AsJson 
                     ("analyses", f"{held.total_results:,}{f' ({by_status})' if by_status else ''}"),
                     ("owners", f"{held.total_sessions:,}"),
                     ("results", text.size(held.storage_size_bytes)),
+                    ("anonymous", _pool(held)),
+                    ("swept", None if held.last_cleanup is None else text.moment(held.last_cleanup)),
                     ("jobs", jobs or "none"),
                 ]
             )
         )
     return ExitCode.OK
+
+
+def _pool(held: "Stats") -> str | None:
+    if not held.anonymous_size_bytes:
+        return None
+    return f"{text.size(held.anonymous_size_bytes)} of {text.size(int(held.storage_limit_mb * 1_000_000))}"
 
 
 def kinds(context: typer.Context, *, as_json: AsJson = False) -> ExitCode:

@@ -17,6 +17,7 @@ from holdfast.domain.tokens import Token
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
     from holdfast.services.queries import Stats
+    from holdfast.services.retention import Plan, Sweep
     from holdfast.store.runs import Attempt
 
 Record = dict[str, Any]
@@ -71,6 +72,9 @@ def analysis(value: Analysis, progress: Progress | None = None) -> Record:
         "expires_at": time(value.expires_at),
         "retrieval_count": value.retrieval_count,
         "max_retrievals": value.max_retrievals,
+        "is_anonymous": value.is_anonymous,
+        "is_pinned": value.is_pinned,
+        "deleted_at": time(value.deleted_at),
     }
 
 
@@ -190,7 +194,36 @@ def stats(value: "Stats", jobs: Mapping[tuple[str, str], int]) -> Record:
     waiting = [
         {"kind": kind_name, "status": status, "count": number} for (kind_name, status), number in sorted(jobs.items())
     ]
-    return {**asdict(value), "jobs": waiting}
+    return {**asdict(value), "last_cleanup": time(value.last_cleanup), "jobs": waiting}
+
+
+def plan(value: "Plan") -> Record:
+    """What a sweep would remove."""
+    items = [
+        {
+            "analysis_id": going.candidate.analysis_id,
+            "kind": going.candidate.kind,
+            "client_session_id": going.candidate.owner,
+            "status": going.candidate.status.value,
+            "created_at": time(going.candidate.created_at),
+            "size_bytes": going.candidate.stored_size,
+            "reason": going.reason.value,
+        }
+        for going in value.items
+    ]
+    return {"items": items, "counts": value.counts, "total": value.total, "size_bytes": value.bytes}
+
+
+def sweep(value: "Sweep") -> Record:
+    """What a sweep has removed."""
+    return {
+        "counts": value.counts,
+        "total": value.total,
+        "size_bytes": value.bytes,
+        "forgotten": value.forgotten,
+        "seconds": round(value.seconds, 3),
+        "is_complete": value.is_complete,
+    }
 
 
 def page(items: Sequence[Record], next_cursor: str | None) -> Record:

@@ -29,13 +29,26 @@ _OPTIMIZE_EVERY = timedelta(days=1)
 _PAGE = 1000
 # Longer than a client waits for the answer to its request.
 _IDEMPOTENCY = timedelta(hours=24)
-# A commit waits for the disk as long as that: less work in it would not let writers through sooner.
-_LOCK_SECONDS = 0.02
-_LEAST, _FIRST, _MOST = 10, 50, 1000
+_FIRST, _MOST = 25, 1000
 _LONGEST_PAUSE = 0.25
 # From so many on, the tables have room worth giving back.
 _LARGE_SWEEP = 1000
 _VACUUMED = ("analyses", "payloads", "tags", "findings", "finding_items", "metrics", "attempts", "progress", "jobs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """How long a transaction may take, how little is worth one, and how long a pause follows, in parts of its time."""
+
+    seconds: float
+    least: int
+    pause: float
+
+
+# Where a transaction keeps all others waiting, it is over in the time that a commit takes anyway. Where it only holds
+# what goes, its many round trips are what counts: few rows at a time would make it no shorter.
+_ONE_WRITER = _Pace(seconds=0.015, least=10, pause=0.7)
+_MANY_WRITERS = _Pace(seconds=0.15, least=200, pause=0.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +280,7 @@ class _Counted:
 
 
 class _Run:
-    """One sweep's transactions: short ones, with pauses as long as they are.
+    """One sweep's transactions: short ones, with pauses in between.
 
     Attributes:
         counts: analyses removed, by reason.
@@ -358,11 +371,12 @@ class _Run:
     def _measured(self, name: str, locked: float, spent: float) -> None:
         """Make the next transaction as large as fits the time that it may hold writers up, and let them through."""
         self.longest = max(self.longest, locked)
-        wanted = self._size(name) * min(max(_LOCK_SECONDS / max(locked, 1e-6), 0.25), 2.0)
-        self._sizes[name] = int(min(max(wanted, _LEAST), _MOST))
+        pace = _ONE_WRITER if self._store.engine.has_one_writer else _MANY_WRITERS
+        wanted = self._size(name) * min(max(pace.seconds / max(locked, 1e-6), 0.25), 2.0)
+        self._sizes[name] = int(min(max(wanted, pace.least), _MOST))
         self.stopped = self.stopped or self._stop()
         if not self.stopped:
-            self._pause(min(spent, _LONGEST_PAUSE))
+            self._pause(min(spent * pace.pause, _LONGEST_PAUSE))
 
 
 def _forget(name: str, until: datetime, limit: int, uow: UnitOfWork) -> int:

@@ -52,7 +52,7 @@ _SWEEP_LOCK = 0x53776570
 _LARGE_LOG = 32 * 1024 * 1024
 # Free pages that stay: what is written next takes them, and the file need not grow again.
 _SPARE_PAGES = 256
-_SPARE_PART = 50
+_SPARE_PART = 200
 _INCREMENTAL = 2
 
 
@@ -62,6 +62,7 @@ class Engine:
     Attributes:
         dialect: ``sqlite`` or ``postgresql``.
         bell: tells when something was committed.
+        has_one_writer: whether a transaction that writes keeps all other writers waiting.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,6 +88,7 @@ class Engine:
             # By default PostgreSQL shows each statement another state, and a list is read by several.
             self._readers = self._writers.execution_options(isolation_level="REPEATABLE READ")
             self.bell = PostgresBell(self.url)
+        self.has_one_writer = self.dialect == "sqlite"
         self._process = os.getpid()
         self._inside = threading.local()
         self._closed = False
@@ -183,7 +185,7 @@ class Engine:
             with locked_file(self._path.with_name(self._path.name + "-sweep")) as held:
                 yield held
             return
-        with translated(), self._alone() as connection:
+        with self._outside() as connection:
             held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_SWEEP_LOCK))).scalar())
             try:
                 yield held
@@ -192,10 +194,9 @@ class Engine:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(_SWEEP_LOCK)))
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[sa.Connection]:
-        """A connection outside of any transaction, for what cannot be or must not be in one."""
-        pool = self._readers if self.dialect == "sqlite" else self._writers
-        with translated(), pool.connect() as connection:
+    def _outside(self) -> Iterator[sa.Connection]:
+        """A connection to PostgreSQL outside of any transaction, for what cannot be or must not be in one."""
+        with translated(), self._writers.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def give_back(self, pages: int) -> int:
@@ -215,8 +216,11 @@ class Engine:
             return 0
 
         def shrink(connection: sa.Connection) -> int:
-            # Each row that it returns is a page; unread, it would stop at the first.
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({min(pages, left)})").all()
+            cursor = connection.connection.cursor()
+            for _ in range(min(pages, left)):
+                # A page at a time: it gives a row without columns for each, and the driver takes the first for the end.
+                cursor.execute("PRAGMA incremental_vacuum(1)")
+            cursor.close()
             return _free_pages(connection)
 
         return self.write(shrink)
@@ -224,28 +228,33 @@ class Engine:
     def vacuum(self, tables: Sequence[str]) -> None:
         """Let PostgreSQL reuse what was deleted from tables; not inside a transaction."""
         if self.dialect == "postgresql":
-            with self._alone() as connection:
+            with self._outside() as connection:
                 for table in tables:
                     connection.exec_driver_sql(f'VACUUM (ANALYZE) "{table}"')
 
     def optimize(self) -> None:
-        """Let the database learn what its tables hold by now."""
-        with self._alone() as connection:
-            connection.exec_driver_sql("PRAGMA optimize=0x10002" if self.dialect == "sqlite" else "ANALYZE")
+        """Let the database learn what its tables hold by now; a sample of each is enough."""
+        if self.dialect == "sqlite":
+            self.write(lambda connection: connection.exec_driver_sql("PRAGMA optimize=0x10002"))
+        else:
+            with self._outside() as connection:
+                connection.exec_driver_sql("ANALYZE")
 
     def trim_log(self) -> None:
         """Make SQLite's log small again when it has grown, unless somebody is busy with it."""
         log = None if self.dialect == "postgresql" else self._path.with_name(self._path.name + "-wal")
         if log is None or not log.exists() or log.stat().st_size < _LARGE_LOG:
             return
-        with self._alone() as connection:
-            # The first does most of it and is in nobody's way; the second must not keep writers waiting.
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
-            connection.exec_driver_sql("PRAGMA busy_timeout = 20").all()
+        with translated(), contextlib.closing(self._readers.raw_connection()) as connection:
+            cursor = connection.cursor()
             try:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+                # The first does most of it and is in nobody's way; the second must not keep writers waiting.
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                cursor.execute("PRAGMA busy_timeout = 20").fetchall()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}").all()
+                cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}").fetchall()
+                cursor.close()
 
     def close(self) -> None:
         """Release every connection; nothing can be read or written any more."""
