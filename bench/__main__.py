@@ -1,12 +1,13 @@
 """Run the measurements: ``python -m bench [--small] [p1 p3 ...]``."""
 
-from bench import p1_store, p3_read, p4_lists, p7_jobs, p9_live, p10_retention
+from bench import p1_store, p2_http, p3_read, p4_lists, p7_jobs, p9_live, p10_retention
 from bench.report import run
 
 if __name__ == "__main__":
     run(
         {
             "p1": p1_store.measure,
+            "p2": p2_http.measure,
             "p3": p3_read.measure,
             "p4": p4_lists.measure,
             "p7": p7_jobs.measure,

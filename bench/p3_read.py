@@ -1,7 +1,8 @@
 """P3: reading one analysis and its result by id, against the driver selecting the same row.
 
 The library gives an ``Analysis``, or the decoded result after checking its hash; the driver gives a tuple, or bytes.
-Over HTTP there is nothing to measure yet.
+Over HTTP the floor is a bare FastAPI handler that returns as many bytes from its memory; the result's bytes
+come as they are kept.
 """
 
 import random
@@ -10,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import holdfast
-from bench import floors, rows
+from bench import floors, http, rows
 from bench.floors import Raw, Stores
 from bench.p1_store import result
-from bench.report import Options, Report, quantile, run, timed
+from bench.report import Options, Report, quantile, run, spread, timed
 from holdfast.services.analyses import NewResult
 
 _ROW = "SELECT a.*, s.kind, s.key, s.title, s.attributes FROM analyses a LEFT JOIN subjects s ON s.id = a.subject"
@@ -47,6 +48,35 @@ def _measure(options: Options, report: Report, stores: Stores) -> None:
         _compare(options, report, f"{stores.dialect}: get by id", ids, hf.get_analysis, raw_row, goal=0.15)
         _compare(options, report, f"{stores.dialect}: get_result, 4 KB", ids, hf.get_result, raw_result, goal=None)
         raw.close()
+    _over_http(options, report, stores, url, ids)
+
+
+def _over_http(options: Options, report: Report, stores: Stores, url: str, ids: Sequence[str]) -> None:
+    number = options.pick(300, 5000)
+    paths = {"get by id": "/api/v1/analyses/{}", "result, 4 KB, as it is kept": "/api/v1/analyses/{}/result"}
+    for workers in (1, 2):
+        with http.holdfast(url, workers) as mine, http.floor(stores.fresh(), workers) as theirs:
+            for name, path in paths.items():
+                loads: dict[str, list[http.Load]] = {"hf": [], "raw": []}
+
+                def holdfast(_: int, path: str = path, loads: dict[str, list[http.Load]] = loads) -> None:
+                    loads["hf"].append(http.load(mine, path, number, 200, ids=ids))
+
+                def floor(_: int, loads: dict[str, list[http.Load]] = loads) -> None:
+                    loads["raw"].append(http.load(theirs, "/same/{}", number, 200, ids=ids))
+
+                floors.taking_turns(1, holdfast, floor)
+                loads["hf"].clear()
+                loads["raw"].clear()
+                floors.taking_turns(options.rounds, holdfast, floor)
+                own, bare = ([one.rate for one in loads[side]] for side in ("hf", "raw"))
+                many = f"{stores.dialect}: HTTP, {workers} process{'es' if workers > 1 else ''}: {name}"
+                against = statistics.median(a / b for a, b in zip(own, bare, strict=True))
+                report.add("P3", f"{many}: floor", statistics.median(bare), "/s")
+                report.add(
+                    "P3", many, statistics.median(own), "/s",
+                    ratio=against, against=spread(own, bare, "bare FastAPI"), goal=">= 0.6 x", met=against >= 0.6,
+                )  # fmt: skip
 
 
 def _compare(

@@ -151,9 +151,6 @@ _add(app, "unpin", keeping.unpin, "unpin 0198f3a2")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
-_add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
-_add(retention_app, "sweep", keeping.sweep, "retention sweep")
-app.add_typer(retention_app)
 _add(
     app,
     "serve",
@@ -162,6 +159,9 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
+_add(retention_app, "sweep", keeping.sweep, "retention sweep")
+app.add_typer(retention_app)
 _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)
