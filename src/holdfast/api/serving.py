@@ -17,6 +17,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from holdfast.api.access import authenticates, is_loopback
 from holdfast.api.app import create_app
+from holdfast.api.stream import StreamingServer
 from holdfast.bootstrap import Holdfast, read_settings
 from holdfast.domain.errors import HoldfastError, StoreUnavailable
 from holdfast.telemetry import configure_logging
@@ -106,19 +107,15 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
+class _Server(StreamingServer):
     """Ends by a signal as by a normal end, and tells that it begins to end."""
 
     def __init__(self, config: uvicorn.Config, holdfast: Holdfast, stopping: Callable[[], None]) -> None:
-        super().__init__(config)
+        super().__init__(config, holdfast.feed)
         self._holdfast = holdfast
         self._stopping = stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # The live streams first: they would never end, and uvicorn waits for every open answer.
-        feed = getattr(self._holdfast, "feed", None)
-        if feed is not None:
-            await run_in_threadpool(feed.close)
         # A worker that waits for work hears at once that it is to stop; not in the signal's handler, as it locks.
         await run_in_threadpool(self._holdfast.store.bell.nudge)
         await super().shutdown(sockets)

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import msgspec
 import uvicorn
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from holdfast.api.deps import caller_of
-from holdfast.bootstrap import Holdfast
+from holdfast.api.deps import Asker, holdfast_of
+from holdfast.api.openapi import answers
+from holdfast.api.params import LIST_LIMIT, AnalysisId, Findable, Limit
+from holdfast.api.schemas.event import AnalysisProgress, EventPage
 from holdfast.documents import to_json
 from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Status
@@ -34,9 +36,12 @@ _hung: set[tuple[Any, ...]] = set()
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 
-CallerOf = Annotated[Caller, Depends(caller_of)]
-Many = Annotated[list[str] | None, Query()]
-LastEventId = Annotated[str | None, Header()]
+_STREAM: dict[str, Any] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+Many = Annotated[list[Findable] | None, Query(max_length=20)]
+LastEventId = Annotated[str | None, Header(description="The id of the last event received.")]
+LastEventIdQuery = Annotated[
+    str | None, Query(alias="last_event_id", description="The same, for clients that cannot set headers.")
+]
 
 
 class EventStream(Response):
@@ -137,11 +142,6 @@ class StreamingServer(uvicorn.Server):
         _hung.clear()
 
 
-def _holdfast(request: Request) -> Holdfast:
-    hf: Holdfast = request.app.state.holdfast
-    return hf
-
-
 def _sequence(*given: str | None) -> int | None:
     """The first event's id that was given; a browser sends an empty one when it has none."""
     for text in given:
@@ -152,24 +152,23 @@ def _sequence(*given: str | None) -> int | None:
     return None
 
 
-@router.get("/events", operation_id="stream_events", status_code=200, response_class=EventStream)
+@router.get(
+    "/events",
+    operation_id="stream_events",
+    response_class=EventStream,
+    responses={200: _STREAM, **answers()},
+)
 async def events(
     request: Request,
-    caller: CallerOf,
-    name: Many = None,
-    kind: Many = None,
+    caller: Asker,
+    name: Annotated[Many, Query(description="Only events of these names.")] = None,
+    kind: Annotated[Many, Query(description="Only events of analyses of these kinds.")] = None,
     last_event_id: LastEventId = None,
-    last_event_id_query: Annotated[str | None, Query(alias="last_event_id")] = None,
+    last_event_id_query: LastEventIdQuery = None,
 ) -> Response:
-    """Everything that happens and the caller may see, as server-sent events.
+    """Watch everything that happens and the caller may see, as server-sent events.
 
-    Args:
-        request: the request.
-        caller: who asks.
-        name: only events of these names.
-        kind: only events of analyses of these kinds.
-        last_event_id: the id of the last event received; the stream goes on after it.
-        last_event_id_query: the same, for clients that cannot set headers.
+    The stream goes on after the last event that was received, if that is told.
     """
     after = _sequence(last_event_id, last_event_id_query)
     return await _stream(request, caller, None, after, name or (), kind or ())
@@ -178,35 +177,30 @@ async def events(
 @router.get(
     "/analyses/{analysis_id}/events",
     operation_id="list_analysis_events",
+    response_model=EventPage,
     responses={
-        200: {"content": {EventStream.media_type: {}, "application/json": {}}},
+        200: _STREAM,
         204: {"description": "The analysis has ended, and its last event was received."},
+        **answers(404, 410),
     },
 )
 async def analysis_events(
     request: Request,
-    caller: CallerOf,
-    analysis_id: str,
-    after: str | None = None,
-    limit: int = 100,
+    caller: Asker,
+    analysis_id: AnalysisId,
+    *,
+    after: Annotated[
+        str | None, Query(max_length=1024, description="`next_cursor` of the page before, or an event's id.")
+    ] = None,
+    limit: Limit = LIST_LIMIT,
     last_event_id: LastEventId = None,
-    last_event_id_query: Annotated[str | None, Query(alias="last_event_id")] = None,
+    last_event_id_query: LastEventIdQuery = None,
 ) -> Response:
-    """What happened to an analysis: as a stream that ends after it, if that is accepted, or else as a list.
-
-    Args:
-        request: the request.
-        caller: who asks.
-        analysis_id: the analysis.
-        after: ``next_cursor`` of the page before, or an event's id.
-        limit: how many events a page has at most.
-        last_event_id: the id of the last event received; the stream goes on after it.
-        last_event_id_query: the same, for clients that cannot set headers.
-    """
+    """Watch what happens to an analysis: as a stream that ends with it, if that is accepted, or else as a list."""
     if "text/event-stream" in request.headers.get("accept", ""):
         place = _sequence(last_event_id, last_event_id_query, after)
         return await _stream(request, caller, analysis_id, place, (), ())
-    feed = _holdfast(request).feed
+    feed = holdfast_of(request).feed
     page = await run_in_threadpool(feed.page, caller, analysis_id, after=_sequence(after), limit=limit)
     items = [{"sequence": entry.sequence, **asdict(entry.event)} for entry in page.items]
     return _json({"items": items, "next_cursor": None if page.next is None else str(page.next)})
@@ -215,20 +209,18 @@ async def analysis_events(
 @router.get(
     "/analyses/{analysis_id}/progress",
     operation_id="get_analysis_progress",
-    responses={304: {"description": "Nothing has changed since."}},
+    response_model=AnalysisProgress,
+    responses=answers(304, 404, 410),
 )
 def analysis_progress(
-    request: Request, caller: CallerOf, analysis_id: str, if_none_match: Annotated[str | None, Header()] = None
+    request: Request,
+    caller: Asker,
+    analysis_id: AnalysisId,
+    *,
+    if_none_match: Annotated[str | None, Header(description="The ETag of the last answer.")] = None,
 ) -> Response:
-    """How far a run has come, for clients that ask again and again.
-
-    Args:
-        request: the request.
-        caller: who asks.
-        analysis_id: the analysis.
-        if_none_match: the ETag of the last answer; nothing is sent again while it holds.
-    """
-    analysis, progress = _holdfast(request).queries.progress(analysis_id, caller=caller)
+    """Tell how far a run has come, for clients that ask again and again: nothing is sent again that they have."""
+    analysis, progress = holdfast_of(request).queries.progress(analysis_id, caller=caller)
     body = {
         "analysis_id": analysis.analysis_id,
         "status": analysis.status.value,
@@ -255,7 +247,7 @@ async def _stream(
     names: Sequence[str],
     kinds: Sequence[str],
 ) -> Response:
-    subscribe = _holdfast(request).feed.subscribe
+    subscribe = holdfast_of(request).feed.subscribe
     subscription = await run_in_threadpool(
         subscribe, caller, analysis_id=analysis_id, after=after, names=names, kinds=kinds
     )
