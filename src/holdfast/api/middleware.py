@@ -24,6 +24,7 @@ _SECURITY = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_STREAM = b"text/event-stream"
 # The API answers with data; only its own pages load anything.
 _NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
@@ -45,13 +46,17 @@ class Observed:
         request_id = _given_id(scope) or secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
+        streams = False
 
         async def told(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = [*message.get("headers", ()), *_SECURITY]
                 headers.append((b"x-request-id", request_id.encode()))
+                if any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers):
+                    streams = True
+                    self._metrics.watchers.inc()
                 if not any(name == b"content-security-policy" for name, _ in headers):
                     headers.append(_NOTHING)
             await send(message)
@@ -67,6 +72,8 @@ class Observed:
                 logging.getLogger(__name__).exception("Request %s failed", request_id)
             await errors.problem(known, request_id)(scope, receive, told)
         finally:
+            if streams:
+                self._metrics.watchers.dec()
             self._note(scope, request_id, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
