@@ -142,6 +142,11 @@ class Tracker:
         """Keep how a run ended that is not complete; if the store is away, later."""
         return self._settle(ending(self._remove(gauge)))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has stopped speaking."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Stop speaking; what still runs can no longer be kept and has failed."""
         self._closed.set()

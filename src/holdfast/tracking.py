@@ -34,6 +34,10 @@ def current() -> "TrackedRun":
         NoCurrentRun: it is part of none, or in a thread of its own.
     """
     run = _current.get(None)
+    # A block may end in another context than the one it began in (a generator that is closed elsewhere), which then
+    # still names it.
+    while run is not None and run.is_over:
+        run = run.outer
     if run is None:
         raise NoCurrentRun
     return run
@@ -53,11 +57,13 @@ class TrackedRun:
         metrics: figures by name.
         reused: whether a kept result answered; then ``result`` holds it, and the block's end keeps nothing.
         content: the result's JSON as it is kept; None until then.
+        outer: the run that this one is a part of, if any.
     """
 
     def __init__(self, tracker: Tracker, wanted: TrackRequest, phases: Sequence[Phase | str] = ()) -> None:
         """Made by ``Holdfast.track``."""
         self.result: Any = None
+        self.outer: TrackedRun | None = None
         self.summary = ""
         self.findings: list[Finding] = []
         self.metrics: dict[str, float] = {}
@@ -242,7 +248,13 @@ class TrackedRun:
         else:
             self._gauge = Gauge(answer, self._phases, lambda: len(self.findings))
             self._tracker.add(self._gauge)
+        self.outer = _current.get(None)
         self._token = _current.set(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its block has ended, or its store was closed."""
+        return self._token is None or self._tracker.is_closed
 
     def _leave(self) -> None:
         if self._token is not None:

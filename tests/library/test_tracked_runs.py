@@ -205,6 +205,17 @@ def test_checkpoints_are_there_for_the_next_run_until_one_completes(hf: Holdfast
         assert run.saved("half") is None
 
 
+def test_a_block_that_ended_in_another_context_is_nobodys_current_run(hf: Holdfast) -> None:
+    with hf.track("outer") as outer:
+        run = hf.track("inner")
+        run.__enter__()
+        assert holdfast.current() is run
+        contextvars.copy_context().run(run.__exit__, None, None, None)
+        assert holdfast.current() is outer
+    with pytest.raises(NoCurrentRun):
+        holdfast.current()
+
+
 def test_misuse_is_told(hf: Holdfast) -> None:
     with pytest.raises(NoCurrentRun):
         holdfast.current()

@@ -155,8 +155,7 @@ def _sequence(*given: str | None) -> int | None:
 @router.get(
     "/events",
     operation_id="stream_events",
-    status_code=200,
-    response_class=EventStream,
+    response_class=Response,
     responses={200: _STREAM, **answers()},
 )
 async def events(
