@@ -4,6 +4,7 @@ With ``fulltext`` this is the only place that knows which dialect it talks to.
 """
 
 import contextlib
+import fcntl
 import functools
 import os
 import select
@@ -38,6 +39,8 @@ _BUSY_SECONDS = 30.0
 _CONNECT_SECONDS = 10
 _PAGE_CACHE_KIB = 16_384
 _COUNTER_SHARDS = 16
+_FRESH_BYTES = 65_536
+_opening = threading.Lock()
 _TRANSACTION = Prepared(
     lambda _: sa.select(sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger).label("number"))
 )
@@ -312,7 +315,8 @@ def _parse(url: str) -> sa.URL:
 def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     def connect() -> sqlite3.Connection:
         try:
-            return opened()
+            with _alone_with_a_fresh_file(path):
+                return opened()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or _is_writable(path):
                 raise
@@ -353,6 +357,35 @@ def _free_pages(connection: sa.Connection) -> int:
     )
     # A file that was not made by Holdfast keeps its pages until somebody runs VACUUM.
     return max(free - max(_SPARE_PAGES, pages // _SPARE_PART), 0) if mode == _INCREMENTAL else 0
+
+
+@contextlib.contextmanager
+def _alone_with_a_fresh_file(path: Path) -> Iterator[None]:
+    """Let one connection after the other set up a file that may not be in WAL mode yet.
+
+    Two that make the first pages and change the mode at once may find each other's locks where SQLite does not wait
+    for them, but fails.
+    """
+    if not _may_be_fresh(path):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_opening)
+        with contextlib.suppress(OSError):
+            # A lock of the process, not of the descriptor, as the group commit's is, which may be held here.
+            gate = os.open(f"{path}-gate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            stack.callback(os.close, gate)
+            fcntl.lockf(gate, fcntl.LOCK_EX)
+        yield
+
+
+def _may_be_fresh(path: Path) -> bool:
+    # By its size alone: to open the file here and close it again would end SQLite's own locks on it. With its tables
+    # it is several times as large.
+    try:
+        return path.stat().st_size < _FRESH_BYTES
+    except OSError:
+        return True
 
 
 def _is_writable(path: Path) -> bool:
