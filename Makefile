@@ -39,14 +39,10 @@ bench: setup ## the small measurements
 bench-peers: .venv-peers/.locked ## make .venv-peers, which holds what Holdfast is measured against
 
 .venv-client/.locked: tests/api/client-requirements.txt | setup
-	$(bin)/uv venv --quiet --no-config --clear --python $(bin)/python .venv-client
-	$(bin)/uv pip install --quiet --no-config --python .venv-client/bin/python --requirement $<
-	@touch $@
+	@scripts/environment .venv-client $<
 
 .venv-peers/.locked: bench/peers/requirements.txt | setup
-	$(bin)/uv venv --quiet --no-config --clear --python $(bin)/python .venv-peers
-	$(bin)/uv pip install --quiet --no-config --python .venv-peers/bin/python --requirement bench/peers/requirements.txt
-	@touch $@
+	@scripts/environment .venv-peers $<
 
 # Without hosts, so that the file is the same from any mirror.
 lock: ## resolve pyproject.toml anew into requirements/dev.txt
