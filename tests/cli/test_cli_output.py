@@ -144,6 +144,29 @@ def test_interrupted_json_is_one_document(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert done.json["error"]["code"] == "INTERRUPTED"
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), ("terminated", 143)])
+def test_stopped_in_the_midst_of_a_statement(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, stop: object, code: int
+) -> None:
+    from holdfast.cli.errors import Terminated  # noqa: PLC0415
+    from holdfast.domain.errors import StoreUnavailable  # noqa: PLC0415
+
+    def interrupt(*_: object, **__: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt if stop is KeyboardInterrupt else Terminated
+            finally:
+                # The connection cannot be tidied up: its last statement has no answer yet.
+                raise OSError("another command is already in progress")
+        except OSError as error:
+            raise StoreUnavailable from error
+
+    monkeypatch.setattr("holdfast.bootstrap.Holdfast.get_stats", interrupt)
+    done = cli("stats", "--json")
+    assert done.code == code
+    assert done.json["error"]["code"] == "INTERRUPTED"
+
+
 def test_sigterm_of_a_run_with_json(environment: str) -> None:
     command = [*COMMAND, "analyze", "a", "--kind", "slow", "--param", "steps=100000", "--id", "mine", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

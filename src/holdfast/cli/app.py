@@ -224,6 +224,20 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _stopped_within(error: BaseException) -> ExitCode | None:
+    """How the command was stopped, where that came in the midst of a statement and broke its connection as well."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, Terminated):
+            return ExitCode.TERMINATED
+        if isinstance(cause, KeyboardInterrupt):
+            return ExitCode.INTERRUPTED
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command line.
 
@@ -256,7 +270,9 @@ def run(arguments: Sequence[str]) -> int:
             return _unwritable(error)
         if os.environ.get("HOLDFAST_LOG_LEVEL", "").upper() == "DEBUG":
             traceback.print_exc()
-        return _tell(Unforeseen(f"{type(error).__name__}: {error}"), as_json=as_json)
+        unforeseen = Unforeseen(f"{type(error).__name__}: {error}")
+        unforeseen.__cause__ = error
+        return _tell(unforeseen, as_json=as_json)
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -272,6 +288,8 @@ def _tell(error: HoldfastError, *, as_json: bool) -> int:
     from holdfast.cli.session import console, write_json
     from holdfast.cli.views import print_error
 
+    if (code := _stopped_within(error)) is not None:
+        return _interrupted(code, as_json=as_json)
     try:
         if as_json:
             write_json(records.error(error))
