@@ -114,7 +114,8 @@ def test_what_is_over_the_count_has_enough_newer_ones(candidates: list[Candidate
         same = [
             other
             for other in [*remaining, *(more.candidate for more in going if more.reason is Reason.OVER_CAP)]
-            if (other.owner, other.kind) == (gone.owner, gone.kind)
+            if other.is_history
+            and (other.owner, other.kind) == (gone.owner, gone.kind)
             and (not policy.per_subject or other.line == gone.line)
         ]
         newer = [other for other in same if (other.created_at, other.key) > (gone.created_at, gone.key)]

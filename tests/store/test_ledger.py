@@ -9,6 +9,7 @@ from holdfast.domain.events import Event, LedgerEntry, Position
 from holdfast.store.ledger import Ledger
 from holdfast.store.unit_of_work import Store
 from tests.store.samples import START, opened, rows
+from tests.support.postgres import Postgres
 from tests.support.processes import wait_until
 
 BEGINNING = Position()
@@ -29,7 +30,7 @@ def write(store: Store, *events: Event) -> None:
 
 
 def settle(store: Store) -> None:
-    """Wait for whatever else writes on the same PostgreSQL server, in whatever database: it holds the feed up."""
+    """Wait for whatever else writes in the same PostgreSQL database, its own housekeeping too: it holds the feed up."""
     ((newest,),) = rows(store, "SELECT coalesce(max(sequence), 0) FROM ledger")
     wait_until(lambda: store.read(lambda uow: uow.ledger.head()).sequence >= newest, 30, "older transactions")
 
@@ -132,6 +133,17 @@ def test_transactions_that_commit_in_the_other_order(database: str) -> None:
         write(store, event("after"))
         settle(store)
         assert names(feed(store, found[-1].position)) == ["after"]
+
+
+def test_transactions_of_other_databases_hold_nothing_up(database: str, postgres_server: Postgres) -> None:
+    if database.startswith("sqlite"):
+        pytest.skip("SQLite has one writer")
+    with opened(database) as store, postgres_server.connect() as other, other.transaction():
+        other.execute("SELECT pg_current_xact_id()")
+        write(store, event("a"))
+        write(store, event("b"))
+        assert names(feed(store)) == ["a", "b"]
+        assert store.read(lambda uow: uow.ledger.head()) == feed(store)[-1].position
 
 
 def _append(store: Store, connection: sa.Connection, name: str) -> None:

@@ -58,6 +58,20 @@ _SPARE_PAGES = 256
 _SPARE_PART = 200
 _INCREMENTAL = 2
 
+# The oldest transaction of this database that runs in the statement's snapshot, else the next there will be. A server
+# numbers the transactions of all its databases in one row; what another one's does for hours is nothing to us. Sessions
+# are looked at after the snapshot was taken, so one that has ended since is not among them, and counts as running.
+_OLDEST_RUNNING = sa.text("""
+    SELECT coalesce(
+        min(running.id::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    ) AS oldest
+    FROM pg_snapshot_xip(pg_current_snapshot()) AS running(id)
+    WHERE mod(running.id::text::bigint, 4294967296) NOT IN (
+        SELECT session.backend_xid::text::bigint FROM pg_stat_get_activity(NULL) AS session
+        WHERE session.backend_xid IS NOT NULL
+        AND session.datid <> (SELECT oid FROM pg_database WHERE datname = current_database())
+    )""").columns(sa.column("oldest", sa.BigInteger))
+
 
 class Engine:
     """A connected database.
@@ -169,8 +183,7 @@ class Engine:
         """
         if self.dialect == "sqlite":
             return transaction == 0
-        oldest = sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot())
-        return sa.and_(transaction > 0, transaction < sa.cast(sa.cast(oldest, sa.Text), sa.BigInteger))
+        return sa.and_(transaction > 0, transaction < _OLDEST_RUNNING.scalar_subquery())
 
     def numbered(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """What is true of every row of the ledger, and tells the planner that an index by transaction serves."""
