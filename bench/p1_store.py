@@ -20,7 +20,7 @@ import holdfast
 from bench import floors
 from bench.floors import Raw, Stores
 from bench.report import Options, Report, ratio, run, spread, timed
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 
 _THREADS = 32
 _COUNT = (

@@ -15,7 +15,7 @@ from bench import floors, http, rows
 from bench.floors import Raw, Stores
 from bench.p1_store import result
 from bench.report import Options, Report, quantile, run, spread, timed
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 
 _ROW = "SELECT a.*, s.kind, s.key, s.title, s.attributes FROM analyses a LEFT JOIN subjects s ON s.id = a.subject"
 _BY_ID = f"{_ROW} WHERE a.analysis_id = ?"

@@ -17,7 +17,7 @@ from bench import floors, rows
 from bench.floors import Stores
 from bench.report import Options, Report, quantile, run
 from holdfast.domain.analysis import Status
-from holdfast.store.analyses import Place
+from holdfast.store.lists import Place
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GOAL = 1.5

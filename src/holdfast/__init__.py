@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from holdfast.domain.ports import Analyzer, Outcome, Request, RunContext
     from holdfast.domain.progress import Phase, Progress
     from holdfast.domain.subjects import Subject
-    from holdfast.services.analyses import NewResult, Submission
+    from holdfast.services.analyses import Submission
+    from holdfast.services.results import NewResult
     from holdfast.tracking import TrackedRun, current
 
 __version__ = "0.1.0"
@@ -42,7 +43,7 @@ _WHERE = {
     "Holdfast": "bootstrap",
     "HoldfastError": "domain.errors",
     "Metric": "domain.findings",
-    "NewResult": "services.analyses",
+    "NewResult": "services.results",
     "Outcome": "domain.ports",
     "Phase": "domain.progress",
     "Progress": "domain.progress",

@@ -11,14 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-from pydantic import ValidationError
 
 from holdfast.analyzers.pools import SpreadSettings
 from holdfast.analyzers.registry import Registry
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
-    InvalidInput,
     NoDatabase,
     StoreReadOnly,
     StoreUnavailable,
@@ -32,17 +30,18 @@ from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
-from holdfast.services.analyses import AnalysesService, NewResult, Submission
+from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.feed import Feed
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
 from holdfast.services.tracking import TrackHandler, TrackingService
-from holdfast.settings import Settings
+from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
-from holdfast.store.analyses import Filter, Place
 from holdfast.store.engine import Engine
+from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
 from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
@@ -75,6 +74,7 @@ class Holdfast:
         settings: how it is set up.
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
+        results: those of results that were made elsewhere, and of giving results out.
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
@@ -119,6 +119,7 @@ class Holdfast:
             max_attempts=settings.run_attempts,
             rules=rules,
         )
+        self.results = ResultsService(self.store, self._clock, self._ids, rules=rules)
         self.queries = QueriesService(self.store, rules)
         self.retention = RetentionService(
             self.store,
@@ -207,8 +208,8 @@ class Holdfast:
         return self.store_analyses([NewResult(kind=kind, result=result, **about)])[0]
 
     def store_analyses(self, results: Sequence[NewResult], *, idempotency_key: str | None = None) -> list[Analysis]:
-        """Keep many results in one transaction: all of them or none; see ``AnalysesService.store``."""
-        return self.analyses.store(results, idempotency_key=idempotency_key)
+        """Keep many results in one transaction: all of them or none; see ``ResultsService.store``."""
+        return self.results.store(results, idempotency_key=idempotency_key)
 
     def submit(self, /, kind: str, target: str, **options: Any) -> Submission:
         """Ask for an analysis, to be run by a worker; see ``AnalysesService.submit`` for the options."""
@@ -434,24 +435,6 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
 
 
 _WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}
-
-
-def read_settings(**given: Any) -> Settings:
-    """The settings: those given that are not None, then the environment's, then the defaults.
-
-    Raises:
-        InvalidInput: a setting has a wrong value; the error names it.
-    """
-    unknown = given.keys() - Settings.model_fields.keys()
-    if unknown:
-        raise InvalidInput(f"There is no setting {', '.join(sorted(unknown))}", settings=sorted(unknown))
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
-        ]
-        raise InvalidInput(f"A setting is not valid: {'; '.join(problems)}", problems=problems) from error
 
 
 def _open_engine(settings: Settings, *, create: bool) -> Engine:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from holdfast.domain.errors import InvalidInput
 from holdfast.domain.retention import Policy, Rules, Thinning
 
 
@@ -184,3 +185,21 @@ class Settings(BaseSettings):
             anonymous_max_retrievals=self.anonymous_max_retrievals,
             anonymous_bytes=int(self.anonymous_storage_mb * 1_000_000),
         )
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings: those given that are not None, then the environment's, then the defaults.
+
+    Raises:
+        InvalidInput: a setting has a wrong value; the error names it.
+    """
+    unknown = given.keys() - Settings.model_fields.keys()
+    if unknown:
+        raise InvalidInput(f"There is no setting {', '.join(sorted(unknown))}", settings=sorted(unknown))
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
+        ]
+        raise InvalidInput(f"A setting is not valid: {'; '.join(problems)}", problems=problems) from error

@@ -11,7 +11,7 @@ import zstandard
 
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Status
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.store.payloads import pack
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, store
@@ -214,7 +214,7 @@ def test_a_cursor_is_for_its_list_only(http: httpx.Client) -> None:
 
 
 def test_findings_are_paged(http: httpx.Client, hf: Holdfast) -> None:
-    kept = hf.analyses.store([NewResult(kind="k", result=1, findings=findings(7))])[0]
+    kept = hf.results.store([NewResult(kind="k", result=1, findings=findings(7))])[0]
     place = f"/api/v1/analyses/{kept.analysis_id}/findings"
     first = http.get(place, params={"limit": 5}).json()
     rest = http.get(place, params={"limit": 5, "cursor": first["next_cursor"]}).json()

@@ -10,7 +10,7 @@ from holdfast.api.app import create_app
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Role
 from holdfast.domain.context import Context
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
 from tests.services.samples import opened
@@ -39,7 +39,7 @@ class World:
         new = NewResult(
             kind="lint", result={"s": SECRET}, summary=SECRET, tags=[SECRET], metrics={SECRET: 1}, context=context
         )
-        (kept,) = hf.analyses.store([new])
+        (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
         expired = token(hf, "alice", expires_in_seconds=1)
         gone = hf.accounts.create_token("alice")

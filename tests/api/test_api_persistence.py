@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.context import Context
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, local, store
 from tests.services.samples import begin
@@ -175,7 +175,7 @@ def test_the_service_tells_of_itself(http: httpx.Client, hf: Holdfast) -> None:
 def test_recovery_by_address_is_a_setting(database: str, recovers: bool) -> None:
     with local(database, same_ip_recovery=recovers) as (hf, http):
         context = Context(client_session_id="client-1", client_ip="127.0.0.1")
-        kept = hf.analyses.store([NewResult(kind="k", result=1, context=context)])[0]
+        kept = hf.results.store([NewResult(kind="k", result=1, context=context)])[0]
         answer = http.get(f"{HERE}/analyses/{kept.analysis_id}", params={"client_session_id": "client-2"})
         # What is not an anonymous client's is never recovered.
         assert answer.status_code == 403

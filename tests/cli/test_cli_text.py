@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from holdfast.cli import text
 from holdfast.cli.session import cursor_of, place_of
 from holdfast.cli.views import crop
-from holdfast.store.analyses import Place
+from holdfast.store.lists import Place
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.bootstrap import Holdfast, read_settings
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import LOCAL, Caller, Role
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
@@ -26,8 +26,9 @@ from holdfast.domain.errors import (
     TokenNotFound,
 )
 from holdfast.domain.ids import check_id
+from holdfast.settings import read_settings
 from holdfast.store import tables
-from holdfast.store.analyses import Filter, Place
+from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
 from holdfast.testing import FakeClock, FakeIds
 from tests.services.samples import opened

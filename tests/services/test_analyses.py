@@ -23,7 +23,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.findings import Finding, FindingItem, Severity
 from holdfast.domain.subjects import Subject
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.store.analyses import Analyses
 from holdfast.testing import FakeClock
 from tests.services.samples import Sample, begin, claim, ended, findings, opened, settle

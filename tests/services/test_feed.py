@@ -473,7 +473,7 @@ def test_heartbeat(hf: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 4)), min_size=1, max_size=12), st.integers(0, 12))
 def test_nobody_gets_anothers_event(hf: Holdfast, writes: list[tuple[str, int]], joins_at: int) -> None:
     """Random owners, some of what they do before the watchers come and some after."""
-    start = hf.store.read(lambda uow: uow.ledger.head()).sequence
+    start = hf.store.follow(lambda uow: uow.ledger.head()).sequence
     expected: dict[str, list[str]] = {owner: [] for owner in "abcd"}
 
     def do(part: list[tuple[str, int]], offset: int) -> None:

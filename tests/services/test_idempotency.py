@@ -11,7 +11,7 @@ from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Status
 from holdfast.domain.context import Context
 from holdfast.domain.errors import AnalysisGone, HoldfastError, IdempotencyConflict, InvalidInput, TargetNotFound
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.store import tables
 from holdfast.testing import FakeClock
 from tests.services.samples import Sample, begin, ended, opened, settle
@@ -129,29 +129,29 @@ def test_keys_are_an_owners_own(hf: Holdfast) -> None:
 
 
 def test_store_again(hf: Holdfast) -> None:
-    first = hf.analyses.store(results(3, 1, 2), idempotency_key="k")
+    first = hf.results.store(results(3, 1, 2), idempotency_key="k")
     before = kept(hf)
-    assert hf.analyses.store(results(3, 1, 2), idempotency_key="k") == first
+    assert hf.results.store(results(3, 1, 2), idempotency_key="k") == first
     assert kept(hf) == before
     assert [hf.get_result(analysis.analysis_id)["n"] for analysis in first] == [3, 1, 2]
     for other in (results(1, 2, 3), results(3, 1), results(3, 1, 4)):
         with pytest.raises(IdempotencyConflict):
-            hf.analyses.store(other, idempotency_key="k")
+            hf.results.store(other, idempotency_key="k")
     with pytest.raises(IdempotencyConflict):
         hf.submit("sample", "here", context=Context(client_session_id="ann"), idempotency_key="k")
     assert kept(hf) == before
 
 
 def test_many_results_at_once(hf: Holdfast) -> None:
-    first = hf.analyses.store(results(*range(1200)), idempotency_key="k")
-    assert hf.analyses.store(results(*range(1200)), idempotency_key="k") == first
+    first = hf.results.store(results(*range(1200)), idempotency_key="k")
+    assert hf.results.store(results(*range(1200)), idempotency_key="k") == first
 
 
 def test_what_failed_is_not_remembered(hf: Holdfast) -> None:
     hf.store_analysis("sample", 1, analysis_id="taken")
     wrong = NewResult(kind="sample", result=2, analysis_id="taken")
     with pytest.raises(HoldfastError):
-        hf.analyses.store([wrong], idempotency_key="k")
+        hf.results.store([wrong], idempotency_key="k")
     with pytest.raises(TargetNotFound):
         hf.submit("sample", "nowhere", idempotency_key="k")
     assert counted(hf, tables.idempotency_keys) == 0
@@ -168,7 +168,7 @@ def test_what_it_led_to_was_deleted(hf: Holdfast) -> None:
 def test_keys_that_cannot_be_kept(hf: Holdfast, key: str) -> None:
     for use in (
         lambda: hf.submit("sample", "here", idempotency_key=key),
-        lambda: hf.analyses.store(results(1), idempotency_key=key),
+        lambda: hf.results.store(results(1), idempotency_key=key),
     ):
         with pytest.raises(InvalidInput):
             use()
@@ -176,8 +176,8 @@ def test_keys_that_cannot_be_kept(hf: Holdfast, key: str) -> None:
 
 def test_results_of_several_owners_have_no_key(hf: Holdfast) -> None:
     with pytest.raises(InvalidInput):
-        hf.analyses.store(results(1) + results(2, owner="bob"), idempotency_key="k")
-    assert hf.analyses.store([], idempotency_key="k") == []
+        hf.results.store(results(1) + results(2, owner="bob"), idempotency_key="k")
+    assert hf.results.store([], idempotency_key="k") == []
 
 
 def test_keys_are_forgotten_after_a_day(hf: Holdfast, clock: FakeClock) -> None:
@@ -204,7 +204,7 @@ def test_equal_requests_at_once_make_one_analysis(hf: Holdfast) -> None:
 def test_equal_stores_at_once_keep_one_result(hf: Holdfast) -> None:
     for number in range(5):
         given = results(number, number + 100)
-        stored = together([partial(hf.analyses.store, given, idempotency_key=f"k{number}")] * 8)
+        stored = together([partial(hf.results.store, given, idempotency_key=f"k{number}")] * 8)
         assert len({tuple(analysis.analysis_id for analysis in one) for one in stored}) == 1
     assert hf.get_stats().total_results == 10
 

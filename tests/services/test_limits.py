@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 from limits import parse_many
 
-from holdfast.bootstrap import Holdfast, read_settings
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
 from holdfast.domain.errors import InvalidInput, InvalidParams, RateLimited
 from holdfast.services.limits import LimitsService
-from holdfast.settings import Settings
+from holdfast.settings import Settings, read_settings
 from holdfast.store import tables
 from holdfast.store.unit_of_work import Store
 from holdfast.testing import FakeClock

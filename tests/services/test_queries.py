@@ -11,7 +11,7 @@ from holdfast.domain.context import Context
 from holdfast.domain.errors import AnalysisNotFound, Forbidden, InvalidInput, ResultNotFound
 from holdfast.domain.findings import Finding, Severity
 from holdfast.domain.subjects import Subject
-from holdfast.store.analyses import Filter
+from holdfast.store.lists import Filter
 from holdfast.testing import FakeClock
 from tests.services.samples import begin, ended, opened, settle
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from holdfast.bootstrap import Holdfast, read_settings
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
 from holdfast.domain.analysis import Status
 from holdfast.domain.context import Context
@@ -27,7 +27,8 @@ from holdfast.domain.errors import (
 from holdfast.domain.jobs import NewJob
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
+from holdfast.settings import read_settings
 from holdfast.store import tables
 from holdfast.store.payloads import unpack
 from holdfast.testing import FakeClock
@@ -204,7 +205,7 @@ def test_the_list_of_the_trash(hf: Holdfast, clock: FakeClock) -> None:
 def test_others_cannot_touch_it(hf: Holdfast) -> None:
     name = rich(hf, 1)
     bob = Caller(name="bob", owner="bob")
-    for act in (hf.analyses.delete, hf.analyses.pin, hf.analyses.unpin, hf.analyses.restore, hf.analyses.retrieve):
+    for act in (hf.analyses.delete, hf.analyses.pin, hf.analyses.unpin, hf.analyses.restore, hf.results.retrieve):
         with pytest.raises(WrongOwner):
             act(name, caller=bob)
     with pytest.raises(WrongOwner):
@@ -219,24 +220,24 @@ def test_others_cannot_touch_it(hf: Holdfast) -> None:
 
 def test_retrieval_gives_the_kept_bytes_and_counts(hf: Holdfast, clock: FakeClock) -> None:
     name = rich(hf, 1, max_retrievals=2, ttl_seconds=100)
-    analysis, data = hf.analyses.retrieve(name)
+    analysis, data = hf.results.retrieve(name)
     assert analysis.result is not None
     assert (unpack(analysis.result.hash, data), analysis.retrieval_count) == (b'{"n":1}', 1)
     assert hf.get_analysis(name).retrieval_count == 1
     hf.get_result(name)
-    assert hf.analyses.retrieve(name)[0].retrieval_count == 2
+    assert hf.results.retrieve(name)[0].retrieval_count == 2
     with pytest.raises(AnalysisGone):
-        hf.analyses.retrieve(name)
+        hf.results.retrieve(name)
     assert hf.queries.available(name) == "expired"
     assert hf.list_analyses().items == []
     assert hf.sweep().counts == {"used_up": 1}
     expiring = rich(hf, 2, ttl_seconds=100)
     clock.advance(100)
     with pytest.raises(AnalysisGone):
-        hf.analyses.retrieve(expiring)
+        hf.results.retrieve(expiring)
     waiting = hf.submit("sample", "here", max_retrievals=1).analysis.analysis_id
     with pytest.raises(ResultNotFound):
-        hf.analyses.retrieve(waiting)
+        hf.results.retrieve(waiting)
     assert hf.get_analysis(waiting).retrieval_count == 0
 
 
@@ -245,7 +246,7 @@ def test_no_more_get_it_than_may(hf: Holdfast) -> None:
 
     def once(_: int) -> int:
         try:
-            return hf.analyses.retrieve(name)[0].retrieval_count
+            return hf.results.retrieve(name)[0].retrieval_count
         except AnalysisGone:
             return 0
 
@@ -260,7 +261,7 @@ from concurrent.futures import ThreadPoolExecutor
 with holdfast.open(sys.argv[1]) as hf:
     def once(_):
         try:
-            hf.analyses.retrieve("it")
+            hf.results.retrieve("it")
             return 1
         except holdfast.errors.AnalysisGone:
             return 0
@@ -300,7 +301,7 @@ def test_a_pin_keeps_what_would_go(database: str, clock: FakeClock) -> None:
         assert hf.pin_analysis(name).is_pinned
         hf.pin_analysis(name)
         for number in (1, 2, 3):
-            assert hf.analyses.retrieve(name)[0].retrieval_count == number
+            assert hf.results.retrieve(name)[0].retrieval_count == number
         rich(hf, 2)
         clock.advance(DAY)
         assert hf.sweep().counts == {"over_age": 1}
@@ -357,9 +358,9 @@ def test_a_plan_names_what_a_sweep_removes(database: str, clock: FakeClock) -> N
     with opened(database, clock, retention={"*": {"keep_last": 3}}, anonymous_storage_mb=0.0001) as hf:
         for number in range(8):
             rich(hf, number, ttl_seconds=5 if number % 3 == 0 else None, max_retrievals=1)
-            hf.analyses.store([NewResult(kind="sample", result="x" * 30, analysis_id=f"pool{number}")], caller=CLIENT)
+            hf.results.store([NewResult(kind="sample", result="x" * 30, analysis_id=f"pool{number}")], caller=CLIENT)
             clock.advance(1)
-        hf.analyses.retrieve("pool7", caller=CLIENT)
+        hf.results.retrieve("pool7", caller=CLIENT)
         clock.advance(1)
         plan = hf.retention.plan()
         assert hf.retention.plan(2).items == plan.items[:2]
@@ -377,7 +378,7 @@ def test_a_plan_names_what_a_sweep_removes(database: str, clock: FakeClock) -> N
 
 
 def test_what_anonymous_clients_store_is_kept_for_a_while(hf: Holdfast, clock: FakeClock) -> None:
-    stored, shorter = hf.analyses.store(
+    stored, shorter = hf.results.store(
         [
             NewResult(kind="sample", result=1),
             NewResult(kind="sample", result=2, ttl_seconds=5, max_retrievals=99),
@@ -393,7 +394,7 @@ def test_what_anonymous_clients_store_is_kept_for_a_while(hf: Holdfast, clock: F
     with pytest.raises(Forbidden):
         hf.analyses.submit("sample", "here", context=Context(client_session_id="bob"), caller=CLIENT)
     known = Caller(name="known", owner="known", role=Role.WRITER)
-    assert hf.analyses.store([NewResult(kind="sample", result=1)], caller=known)[0].ttl_seconds is None
+    assert hf.results.store([NewResult(kind="sample", result=1)], caller=known)[0].ttl_seconds is None
     clock.advance(3600)
     assert hf.sweep().counts == {"expired": 3}
 
@@ -404,7 +405,7 @@ def test_a_full_pool_makes_room(database: str, clock: FakeClock) -> None:
         names: list[str] = []
         while not hf.jobs.listing():
             name = f"pool{len(names)}"
-            hf.analyses.store([NewResult(kind="sample", result=f"{len(names)}" * 90, analysis_id=name)], caller=CLIENT)
+            hf.results.store([NewResult(kind="sample", result=f"{len(names)}" * 90, analysis_id=name)], caller=CLIENT)
             names.append(name)
             clock.advance(1)
         assert [job.kind for job in hf.jobs.listing()] == [SWEEP_JOB]

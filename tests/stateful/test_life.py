@@ -35,7 +35,7 @@ from holdfast.domain.fingerprint import fingerprint
 from holdfast.domain.jobs import Job
 from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 from holdfast.services.runs import _Keeper
 from holdfast.store import tables
 from holdfast.store.payloads import unpack
@@ -280,13 +280,13 @@ class Life(RuleBasedStateMachine):
         kept = self.model.get(name)
         if kept is None or not kept.visible(self.now()):
             with pytest.raises(AnalysisNotFound):
-                self.hf.analyses.retrieve(name)
+                self.hf.results.retrieve(name)
         elif kept.content is None:
             with pytest.raises(ResultNotFound):
-                self.hf.analyses.retrieve(name)
+                self.hf.results.retrieve(name)
         else:
             kept.retrieved += 1
-            analysis, data = self.hf.analyses.retrieve(name)
+            analysis, data = self.hf.results.retrieve(name)
             assert analysis.retrieval_count == kept.retrieved
             assert analysis.result is not None
             assert json.loads(unpack(analysis.result.hash, data)) == kept.content

@@ -15,8 +15,8 @@ from holdfast.domain.context import Context
 from holdfast.domain.errors import InvalidInput, VersionConflict
 from holdfast.domain.fingerprint import canonical_json
 from holdfast.domain.subjects import Subject
-from holdfast.store import tables
-from holdfast.store.analyses import Filter, Place, _page
+from holdfast.store import lists, tables
+from holdfast.store.lists import Filter, Place
 from holdfast.store.payloads import pack
 from holdfast.store.unit_of_work import Store
 from tests.domain.strategies import moments, params
@@ -477,7 +477,7 @@ def test_every_list_walks_an_index(store: Store) -> None:
     assert found[0].value.context.client_session_id == "owner3"
     places = (None, Place(created_at=minutes(SCALE / 3), key=SCALE // 3))
     selects = {
-        (name, where.visible_at, alternative.status, ascending, after is None): _page(
+        (name, where.visible_at, alternative.status, ascending, after is None): lists.page(
             alternative, 100, after, ascending=ascending
         )
         for name, filter_ in WHERES.items()

@@ -32,11 +32,11 @@ def write(store: Store, *events: Event) -> None:
 def settle(store: Store) -> None:
     """Wait for whatever else writes in the same PostgreSQL database, its own housekeeping too: it holds the feed up."""
     ((newest,),) = rows(store, "SELECT coalesce(max(sequence), 0) FROM ledger")
-    wait_until(lambda: store.read(lambda uow: uow.ledger.head()).sequence >= newest, 30, "older transactions")
+    wait_until(lambda: store.follow(lambda uow: uow.ledger.head()).sequence >= newest, 30, "older transactions")
 
 
 def feed(store: Store, after: Position | None = None, limit: int = 100, **bounds: Any) -> list[LedgerEntry]:
-    return store.read(lambda uow: uow.ledger.feed(after, limit, **bounds))
+    return store.follow(lambda uow: uow.ledger.feed(after, limit, **bounds))
 
 
 def names(entries: list[LedgerEntry]) -> list[str | None]:
@@ -55,7 +55,7 @@ def test_pages_go_on_where_the_last_one_ended(store: Store) -> None:
         write(store, event(f"{number}.0"), event(f"{number}.1"))
     settle(store)
     assert follow(store) == [f"{number}.{part}" for number in range(20) for part in range(2)]
-    assert feed(store, store.read(lambda uow: uow.ledger.head())) == []
+    assert feed(store, store.follow(lambda uow: uow.ledger.head())) == []
 
 
 def test_bounds(store: Store) -> None:
@@ -77,12 +77,13 @@ def test_place_of_a_number(store: Store) -> None:
     settle(store)
     entries = feed(store)
 
-    def place(sequence: int) -> Position:
-        return store.read(lambda uow: uow.ledger.position_of(sequence))
+    def place(sequence: int) -> Position | None:
+        return store.follow(lambda uow: uow.ledger.position_of(sequence))
 
     assert [place(entry.sequence) for entry in entries] == [entry.position for entry in entries]
     assert place(0) == BEGINNING
-    assert place(entries[-1].sequence + 1000) == store.read(lambda uow: uow.ledger.head()) == entries[-1].position
+    assert place(entries[-1].sequence + 1000) is None
+    assert store.follow(lambda uow: uow.ledger.head()) == entries[-1].position
     # What is trimmed is gone, the first one after it is not.
     store.engine.write(
         lambda c: c.execute(sa.text("DELETE FROM ledger WHERE sequence < :s"), {"s": entries[5].sequence})
@@ -92,9 +93,9 @@ def test_place_of_a_number(store: Store) -> None:
 
 
 def test_head_of_nothing(store: Store) -> None:
-    assert store.read(lambda uow: uow.ledger.head()) == BEGINNING
-    assert store.read(lambda uow: uow.ledger.position_of(7)) == BEGINNING
-    assert store.read(lambda uow: uow.ledger.last_of("a", ["analysis.started"])) is None
+    assert store.follow(lambda uow: uow.ledger.head()) == BEGINNING
+    assert store.read(lambda uow: uow.ledger.position_of(7)) is None
+    assert store.follow(lambda uow: uow.ledger.last_of("a", ["analysis.started"])) is None
 
 
 def test_transactions_that_commit_in_the_other_order(database: str) -> None:
@@ -143,7 +144,29 @@ def test_transactions_of_other_databases_hold_nothing_up(database: str, postgres
         write(store, event("a"))
         write(store, event("b"))
         assert names(feed(store)) == ["a", "b"]
-        assert store.read(lambda uow: uow.ledger.head()) == feed(store)[-1].position
+        assert store.follow(lambda uow: uow.ledger.head()) == feed(store)[-1].position
+
+
+def test_transactions_of_other_roles_are_waited_for(database: str, postgres_server: Postgres) -> None:
+    """Who is no superuser sees that somebody else writes, though not what."""
+    if database.startswith("sqlite"):
+        pytest.skip("SQLite has one writer")
+    name = sa.make_url(database).database
+    assert name is not None
+    with opened(database) as store, postgres_server.connect(name) as other:
+        write(store, event("before"))
+        settle(store)
+        role = f"reader_{name}"
+        other.execute(f"CREATE ROLE {role} LOGIN".encode())
+        try:
+            other.execute(f"GRANT SELECT ON ledger TO {role}".encode())
+            with opened(database.replace("postgres@", f"{role}@", 1)) as reader, other.transaction():
+                other.execute("SELECT pg_current_xact_id()")
+                write(store, event("after"))
+                assert names(feed(reader)) == ["before"]
+        finally:
+            other.execute(f"DROP OWNED BY {role}".encode())
+            other.execute(f"DROP ROLE {role}".encode())
 
 
 def _append(store: Store, connection: sa.Connection, name: str) -> None:
@@ -227,7 +250,7 @@ def test_every_list_has_its_index(store: Store, monkeypatch: pytest.MonkeyPatch)
         uow.ledger.audit(100, before=middle)
         uow.ledger.audit(10, before=middle, owner="o4")
 
-    store.read(look)
+    store.follow(look)
     by_place = "PRIMARY KEY" if sqlite else "ix_ledger_transaction_sequence"
     by_owner = "ix_ledger_client_session_id_transaction_sequence"
     for select, index in zip(seen, [by_place, by_owner] * 2, strict=True):

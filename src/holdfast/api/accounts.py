@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Doors, Given, Store, Writer, body_of
@@ -36,7 +37,7 @@ def list_tokens(caller: Writer, store: Store, *, limit: Limit = LIST_LIMIT, curs
     """List the tokens, newest first: everybody's for administrators, their owner's for writers."""
     cursors = Cursors(store, caller, "tokens", {})
     found = store.accounts.list_tokens(caller, after=cursors.value(cursor, None), limit=limit)
-    return render.json(render.page([render.plain(one) for one in found.items], cursors.after_value(found.next)))
+    return render.json(records.page([render.plain(one) for one in found.items], cursors.after_value(found.next)))
 
 
 @router.delete("/tokens/{token_id}", operation_id="revoke_token", response_model=TokenOut, responses=answers(404))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.body import parsed
 from holdfast.api.deps import IdempotencyKey, Store, Writer
@@ -31,15 +32,15 @@ def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Re
     return render.json(deleted(store.analyses.delete(analysis_id, caller=caller), store.settings))
 
 
-def deleted(value: Analysis, settings: Settings) -> render.Record:
+def deleted(value: Analysis, settings: Settings) -> records.Record:
     """What was deleted, and the way back while there is one."""
     at = value.deleted_at
     return {
         "success": True,
         "analysis_id": value.analysis_id,
-        "deleted_at": render.moment(at),
+        "deleted_at": records.time(at),
         "restore": None if at is None else f"/api/v1/analyses/{value.analysis_id}/restore",
-        "restorable_until": render.moment(at and at + timedelta(hours=settings.trash_hours)),
+        "restorable_until": records.time(at and at + timedelta(hours=settings.trash_hours)),
     }
 
 
@@ -135,9 +136,9 @@ def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Res
 
 
 def _shown(value: Analysis) -> Response:
-    return render.json(render.analysis(value), headers={"etag": render.etag_of(value)})
+    return render.json(records.analysis(value), headers={"etag": render.etag_of(value)})
 
 
 def _accepted(value: Analysis, **more: Any) -> Response:
     place = {"location": f"/api/v1/analyses/{value.analysis_id}"}
-    return render.json(render.analysis(value) | more, 202, place)
+    return render.json(records.analysis(value) | more, 202, place)

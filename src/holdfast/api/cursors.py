@@ -8,7 +8,7 @@ import msgspec
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller
 from holdfast.domain.errors import InvalidCursor
-from holdfast.store.analyses import Place
+from holdfast.store.lists import Place
 
 
 class Cursors:

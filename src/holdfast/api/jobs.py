@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Store
@@ -31,10 +32,10 @@ def list_jobs(
     found = store.jobs.listing(status, after=cursors.value(cursor, 0), limit=limit + 1)
     shown = found[:limit]
     following = shown[-1].id if len(found) > limit else None
-    return render.json(render.page([render.job(one) for one in shown], cursors.after_value(following)))
+    return render.json(records.page([records.job(one) for one in shown], cursors.after_value(following)))
 
 
 @router.post("/{job_id}/retry", operation_id="retry_job", response_model=JobOut, responses=answers(404))
 def retry_job(job_id: Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)], _: Admin, store: Store) -> Response:
     """Queue a dead job again, with fresh attempts."""
-    return render.json(render.job(store.jobs.retry(job_id)))
+    return render.json(records.job(store.jobs.retry(job_id)))

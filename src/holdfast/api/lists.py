@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store
@@ -15,7 +16,7 @@ from holdfast.api.schemas.analysis import AnalysisPage, AttemptPage
 from holdfast.api.schemas.finding import FindingPage, MetricPage
 from holdfast.domain.analysis import Status
 from holdfast.domain.findings import Severity
-from holdfast.store.analyses import Filter
+from holdfast.store.lists import Filter
 
 router = APIRouter(prefix="/api/v1", tags=["analyses"])
 
@@ -60,7 +61,7 @@ def list_analyses(  # noqa: PLR0913 each is a filter of its own
     found = store.queries.find(
         Filter(**where), limit=limit, after=cursors.place(cursor), ascending=order == "asc", caller=caller
     )
-    return render.json(render.page([render.analysis(one) for one in found.items], cursors.after(found.next)))
+    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next)))
 
 
 @router.get("/trash", operation_id="list_trash", response_model=AnalysisPage, responses=answers(), tags=["retention"])
@@ -68,7 +69,7 @@ def list_trash(caller: Asker, store: Store, *, limit: Limit = LIST_LIMIT, cursor
     """List what was deleted and may still be restored."""
     cursors = Cursors(store, caller, "trash", {})
     found = store.queries.trash(limit=limit, after=cursors.place(cursor), caller=caller)
-    return render.json(render.page([render.analysis(one) for one in found.items], cursors.after(found.next)))
+    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next)))
 
 
 @router.get(
@@ -93,7 +94,7 @@ def list_findings(
     found = store.queries.findings(analysis_id, severities=wanted, after=after, limit=limit + 1, caller=caller)
     shown = found[:limit]
     following = shown[-1][0] if len(found) > limit else None
-    return render.json(render.page([render.finding(*one) for one in shown], cursors.after_value(following)))
+    return render.json(records.page([records.finding(*one) for one in shown], cursors.after_value(following)))
 
 
 @router.get(
@@ -104,7 +105,7 @@ def list_findings(
 )
 def list_metrics(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """List the figures of an analysis by name."""
-    return render.json(render.page([render.metric(one) for one in store.queries.metrics(analysis_id, caller=caller)]))
+    return render.json(records.page([records.metric(one) for one in store.queries.metrics(analysis_id, caller=caller)]))
 
 
 @router.get(
@@ -115,4 +116,5 @@ def list_metrics(analysis_id: AnalysisId, caller: Asker, store: Store) -> Respon
 )
 def list_attempts(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """List the runs of an analysis, first one first."""
-    return render.json(render.page([render.attempt(one) for one in store.queries.attempts(analysis_id, caller=caller)]))
+    runs = store.queries.attempts(analysis_id, caller=caller)
+    return render.json(records.page([records.attempt(one) for one in runs]))

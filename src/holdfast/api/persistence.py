@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.analyses import deleted
 from holdfast.api.cursors import Cursors
@@ -15,7 +16,7 @@ from holdfast.api.params import DOCUMENTED_LIMIT, LARGEST_OFFSET, AnalysisId, Cl
 from holdfast.api.schemas import persistence as schemas
 from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis
-from holdfast.store.analyses import Filter
+from holdfast.store.lists import Filter
 from holdfast.store.payloads import unpack
 
 router = APIRouter(prefix="/api/v1/persistence", tags=["persistence"])
@@ -24,7 +25,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 def _now() -> str | None:
-    return render.moment(datetime.now(UTC))
+    return records.time(datetime.now(UTC))
 
 
 @router.get(
@@ -74,7 +75,7 @@ def get_client_analyses(
     )
 
 
-def _item(value: Analysis) -> render.Record:
+def _item(value: Analysis) -> records.Record:
     return {
         "analysis_id": value.analysis_id,
         "kind": value.kind,
@@ -88,7 +89,7 @@ def _item(value: Analysis) -> render.Record:
 
 
 def _retrieve(analysis_id: str, caller: Caller, store: Store) -> Response:
-    value, frame = store.analyses.retrieve(analysis_id, caller=caller)
+    value, frame = store.results.retrieve(analysis_id, caller=caller)
     assert value.result is not None
     kept = {
         "analysis_id": value.analysis_id,

@@ -1,21 +1,19 @@
-"""Values as they leave by HTTP, and the ways of answering; encoded once, by msgspec."""
+"""The ways of answering; encoded once, by msgspec."""
 
 import gzip
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from holdfast.domain.analysis import Analysis, ErrorInfo
-from holdfast.domain.findings import Finding, Metric
-from holdfast.domain.jobs import Job
+from holdfast import records
+from holdfast.domain.analysis import Analysis
+from holdfast.records import Record, time
 from holdfast.store.payloads import unpack
-from holdfast.store.runs import Attempt
 
-Record = dict[str, Any]
 _encoder = msgspec.json.Encoder()
 
 
@@ -24,110 +22,15 @@ def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None)
     return Response(_encoder.encode(body), status, headers, "application/json")
 
 
-def moment(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-
-
 def epoch(at: datetime | None) -> float | None:
     """Seconds since 1970, as the documents show times."""
     return None if at is None else at.timestamp()
 
 
-def analysis(value: Analysis) -> Record:
-    """An analysis."""
-    context, result, subject = value.context, value.result, value.subject
-    return {
-        "analysis_id": value.analysis_id,
-        "kind": value.kind,
-        "status": value.status.value,
-        "client_session_id": context.client_session_id,
-        "client_ip": context.client_ip,
-        "thread_id": context.thread_id,
-        "session_id": context.session_id,
-        "process_instance_id": context.process_instance_id,
-        "subject": None if subject is None else {name: getattr(subject, name) for name in subject.__slots__},
-        "location": value.location,
-        "params": value.params,
-        "tags": value.tags,
-        "summary": value.summary,
-        "code_hash": value.code_hash,
-        "fingerprint": value.fingerprint,
-        "analyzer_version": value.analyzer_version,
-        "has_result": result is not None,
-        "result_is_partial": value.result_is_partial,
-        "result_hash": None if result is None else result.hash,
-        "result_size_bytes": None if result is None else result.size,
-        "error": error(value.error),
-        "finding_count": value.finding_count,
-        "priority": value.priority,
-        "timeout_seconds": value.timeout_seconds,
-        "attempt": value.attempt,
-        "cancel_requested": value.cancel_requested,
-        "version": value.version,
-        "refreshed_from": value.refreshed_from,
-        "created_at": moment(value.created_at),
-        "started_at": moment(value.started_at),
-        "completed_at": moment(value.completed_at),
-        "updated_at": moment(value.updated_at),
-        "ttl_seconds": value.ttl_seconds,
-        "expires_at": moment(value.expires_at),
-        "retrieval_count": value.retrieval_count,
-        "max_retrievals": value.max_retrievals,
-        "is_pinned": value.is_pinned,
-        "deleted_at": moment(value.deleted_at),
-    }
-
-
-def error(value: ErrorInfo | None) -> Record | None:
-    """Why an analysis ended without a complete result."""
-    if value is None:
-        return None
-    return {
-        "code": value.code,
-        "message": value.message,
-        "suggestions": value.suggestions,
-        "details": value.details,
-    }
-
-
-def finding(ordinal: int, value: Finding) -> Record:
-    """A finding with its place in the order."""
-    known = {name: getattr(value, name) for name in Finding.__slots__}
-    return {"ordinal": ordinal, **known, "severity": value.severity.value}
-
-
-def metric(value: Metric) -> Record:
-    """A metric."""
-    return {"name": value.name, "value": value.value}
-
-
-def attempt(value: Attempt) -> Record:
-    """One run of an analysis."""
-    return {
-        "number": value.number,
-        "worker": value.worker,
-        "status": value.status.value,
-        "started_at": moment(value.started_at),
-        "ended_at": moment(value.ended_at),
-        "error": error(value.error),
-    }
-
-
-def job(value: Job) -> Record:
-    """A job."""
-    return plain(value)
-
-
 def plain(value: Any) -> Record:
     """Any other value of the services: its fields, with times as everywhere."""
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return {name: moment(field) if isinstance(field, datetime) else field for name, field in fields.items()}
-
-
-def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
-    """A page of a list."""
-    return {"items": items, "next_cursor": next_cursor}
+    return {name: time(field) if isinstance(field, datetime) else field for name, field in fields.items()}
 
 
 def etag_of(value: Analysis) -> str:
@@ -159,7 +62,7 @@ def one(request: Request, value: Analysis) -> Response:
     etag = etag_of(value)
     if is_known(request, etag):
         return unchanged(etag)
-    return json(analysis(value), headers={"etag": etag, "cache-control": "private, no-cache"})
+    return json(records.analysis(value), headers={"etag": etag, "cache-control": "private, no-cache"})
 
 
 def payload(request: Request, digest: str, frame: bytes) -> Response:

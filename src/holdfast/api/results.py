@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.body import parsed
 from holdfast.api.deps import called, credentials_of
@@ -50,15 +51,15 @@ async def create_analysis(request: Request) -> Response:
         if new.target is None:
             if caller.is_anonymous:
                 store.limits.hit("anonymous", caller)
-            (kept,) = store.analyses.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
+            (kept,) = store.results.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
             headers = {"location": _place(kept), "etag": render.etag_of(kept)}
-            return render.json(render.analysis(kept), 201, headers)
+            return render.json(records.analysis(kept), 201, headers)
         store.limits.hit("start", caller)
         submission = store.analyses.submit(
             new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
         )
         analysis = submission.analysis
-        body = render.analysis(analysis) | {"reused": submission.reused}
+        body = records.analysis(analysis) | {"reused": submission.reused}
         return render.json(body, 200 if analysis.status.ended else 202, {"location": _place(analysis)})
 
     return await called(request, work)
@@ -101,7 +102,7 @@ async def get_result(request: Request) -> Response:
             return render.unchanged(f'"{analysis.result.hash}"', vary="Accept-Encoding")
         digest = analysis.result.hash
         if analysis.max_retrievals is not None:
-            analysis, frame = store.analyses.retrieve(analysis_id, caller=caller)
+            analysis, frame = store.results.retrieve(analysis_id, caller=caller)
             assert analysis.result is not None
             digest = analysis.result.hash
         return render.payload(request, digest, frame)

@@ -18,8 +18,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from holdfast.api.access import authenticates, is_loopback
 from holdfast.api.app import create_app
 from holdfast.api.stream import StreamingServer
-from holdfast.bootstrap import Holdfast, read_settings
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.errors import HoldfastError, StoreUnavailable
+from holdfast.settings import read_settings
 from holdfast.telemetry import configure_logging
 
 # Answers under way get so long to be whole. Two seconds are all that a supervisor may have to wait, and the worker

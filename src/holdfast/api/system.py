@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 import holdfast
+from holdfast import records
 from holdfast.api import pages, render
 from holdfast.api.deps import Asker, Known, Store
 from holdfast.api.openapi import answers
@@ -53,7 +54,7 @@ def get_metrics(_: Known, request: Request) -> Response:
 @router.get("/api/v1/kinds", operation_id="list_kinds", response_model=KindPage, responses=answers())
 def list_kinds(_: Asker, store: Store) -> Response:
     """The kinds of analysis that can be run here."""
-    return render.json(render.page([row._asdict() for row in store.registry.kinds()]))
+    return render.json(records.page([row._asdict() for row in store.registry.kinds()]))
 
 
 @router.get("/api/v1/stats", operation_id="get_stats", response_model=StatsOut, responses=answers())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast.cli import records, text
+from holdfast import records
+from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed, exit_code
 from holdfast.cli.session import AsJson, Database, Session, find_id
 from holdfast.domain.analysis import Analysis, Status
@@ -180,7 +181,7 @@ def progress(
                 return running.tell_left(session, analysis)
             analysis, at = holdfast.queries.progress(analysis.analysis_id)
         if session.as_json:
-            session.write(records.analysis(analysis, at))
+            session.write(records.analysis(analysis) | records.progressed(at))
         else:
             session.out.print(report.headline(session.out, analysis))
             if at is not None:

@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import holdfast
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, records, serve, tokens, worker
+from holdfast import records
+from holdfast.cli import analyses, database, demo, jobs, keeping, look, serve, tokens, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError

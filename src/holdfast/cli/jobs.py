@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import records, text
+from holdfast import records
+from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed
 from holdfast.cli.session import AsJson, Database, Session
 from holdfast.domain.jobs import Job, JobStatus

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli import records, text
+from holdfast import records
+from holdfast.cli import text
 from holdfast.cli.analyses import Ids, each
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session, cursor_of, find_id, place_of

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import holdfast as package
-from holdfast.cli import records, text
+from holdfast import records
+from holdfast.cli import text
 from holdfast.cli.analyses import Id
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session, cursor_of, database_name, find_id, place_of, write_bytes
@@ -122,10 +123,10 @@ def show(  # noqa: PLR0913 each is an option of the command line
         happened = holdfast.queries.events(found, limit=1000) if events else []
         runs = holdfast.queries.attempts(found) if attempts else []
         if session.as_json:
-            record = records.analysis(analysis, progress)
+            record = records.analysis(analysis) | records.progressed(progress)
             if findings:
                 listed = holdfast.queries.findings(found, severities=severities, limit=limit)
-                record["findings"] = [records.finding(finding, ordinal) for ordinal, finding in listed]
+                record["findings"] = [records.finding(ordinal, finding) for ordinal, finding in listed]
             if metrics:
                 record["metrics"] = values
             if events:

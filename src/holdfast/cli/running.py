@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from holdfast.cli import live, records, report, text, views
+from holdfast import records
+from holdfast.cli import live, report, text, views
 from holdfast.cli.errors import ExitCode, exit_code_of
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.progress import Progress
@@ -30,7 +31,7 @@ def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused
     """Print how an analysis ended and what it found, and return the exit status."""
     if session.as_json:
         progress = holdfast.queries.progress(analysis.analysis_id)[1]
-        session.write(records.analysis(analysis, progress) | {"reused": reused})
+        session.write(records.analysis(analysis) | records.progressed(progress) | {"reused": reused})
         return exit_code_of(analysis.status)
     out, short = session.out, text.short_ids([analysis.analysis_id])[analysis.analysis_id]
     if reused and analysis.status is Status.COMPLETED and analysis.completed_at is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from holdfast.bootstrap import Holdfast
-    from holdfast.store.analyses import Place
+    from holdfast.store.lists import Place
 
 Database = Annotated[
     str | None,
@@ -90,7 +90,8 @@ class Session:
         Raises:
             NoDatabase: there is none, and none is to be made.
         """
-        from holdfast.bootstrap import Holdfast, read_settings
+        from holdfast.bootstrap import Holdfast
+        from holdfast.settings import read_settings
         from holdfast.telemetry import configure_logging
 
         settings = read_settings(database_url=self.database)
@@ -170,7 +171,7 @@ def place_of(cursor: str) -> "Place":
     Raises:
         InvalidInput: it is none.
     """
-    from holdfast.store.analyses import Place
+    from holdfast.store.lists import Place
 
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli import records, text
+from holdfast import records
+from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session, database_name
 from holdfast.domain.jobs import JobStatus

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from holdfast.domain.errors import InvalidId
@@ -34,3 +35,17 @@ def check_id(value: str, what: str = "analysis_id") -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise InvalidId(f"{what} {str(value)[:140]!r} is not a valid id", field=what)
     return value
+
+
+def given_or_new(wanted: str | None, at: datetime, random: Callable[[int], bytes]) -> str:
+    """The id that a caller brings, checked, or a new one.
+
+    Args:
+        wanted: the caller's, if any.
+        at: the moment of creation, aware.
+        random: gives so many random bytes.
+
+    Raises:
+        InvalidId: the caller's cannot serve.
+    """
+    return uuid7(at, random(10)) if wanted is None else check_id(wanted)

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from holdfast.domain.analysis import Status
+from holdfast.domain.checks import check_positive
 
 SWEEP_JOB = "retention.sweep"
 DEFAULT_POLICY = "*"
@@ -103,6 +105,21 @@ class Rules:
         if not is_anonymous:
             return wanted
         return self.anonymous_max_retrievals if wanted is None else min(wanted, self.anonymous_max_retrievals)
+
+    def limits(
+        self, kind: str, ttl_seconds: float | None, max_retrievals: int | None, *, is_anonymous: bool
+    ) -> dict[str, Any]:
+        """The fields of a new analysis that say how long and for how many retrievals it is kept.
+
+        Raises:
+            InvalidInput: what is wanted is not positive.
+        """
+        ttl, retrievals = check_positive("ttl_seconds", ttl_seconds), check_positive("max_retrievals", max_retrievals)
+        return {
+            "ttl_seconds": self.ttl(kind, ttl, is_anonymous=is_anonymous),
+            "max_retrievals": self.retrievals(retrievals, is_anonymous=is_anonymous),
+            "is_anonymous": is_anonymous,
+        }
 
     def trash_ends(self, deleted_at: datetime) -> datetime:
         """Until when an analysis that was deleted then may be restored."""

@@ -18,7 +18,7 @@ from holdfast.domain.events import Event
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.signing import seal, unseal
 from holdfast.domain.tokens import NewToken, Token, TokenPage
-from holdfast.store.analyses import Place
+from holdfast.store.lists import Place
 from holdfast.store.token_uses import TokenUses
 from holdfast.store.unit_of_work import Store, UnitOfWork
 

@@ -14,7 +14,8 @@ from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric, Severity
 from holdfast.domain.progress import Progress
 from holdfast.domain.retention import Rules
-from holdfast.store.analyses import Filter, Place, Stored
+from holdfast.store.analyses import Stored
+from holdfast.store.lists import Filter, Place
 from holdfast.store.payloads import unpack
 from holdfast.store.runs import Attempt
 from holdfast.store.unit_of_work import Store, UnitOfWork

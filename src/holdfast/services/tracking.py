@@ -20,7 +20,8 @@ from holdfast.domain.progress import Progress
 from holdfast.domain.retention import Rules
 from holdfast.domain.tracking import TRACK_JOB, Begun, Ending, Kept, Report, TrackRequest, track_scope
 from holdfast.services import Lease
-from holdfast.store.analyses import Filter, Stored
+from holdfast.store.analyses import Stored
+from holdfast.store.lists import Filter
 from holdfast.store.payloads import Payload, pack, unpack
 from holdfast.store.unit_of_work import Store, UnitOfWork
 

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from holdfast.domain.analysis import Analysis, ErrorInfo, PayloadRef, Status
 from holdfast.domain.context import Context
-from holdfast.domain.errors import InvalidInput, VersionConflict
+from holdfast.domain.errors import VersionConflict
 from holdfast.domain.subjects import Subject
 from holdfast.store import tables
 from holdfast.store.engine import Engine
+from holdfast.store.lists import ROWS, Filter, Place, conditions, in_time, page, rarest_first
 from holdfast.store.prepared import Prepared
 from holdfast.store.types import FreeText, Timestamp
 
@@ -21,9 +22,7 @@ _t = tables.analyses.c
 _s = tables.subjects.c
 _g = tables.tags.c
 
-_columns = (*tables.analyses.c, _s.kind.label("subject_kind"), _s.key, _s.title, _s.attributes)
-_rows = sa.select(*_columns).select_from(tables.analyses.outerjoin(tables.subjects, _s.id == _t.subject))
-_ONE = _rows.where(_t.analysis_id == sa.bindparam("wanted"))
+_ONE = ROWS.where(_t.analysis_id == sa.bindparam("wanted"))
 _UPDATE = sa.update(tables.analyses).where(_t.id == sa.bindparam("row_id"), _t.version == sa.bindparam("row_version"))
 _FIND = Prepared(lambda _: _ONE)
 _KEY = Prepared(lambda _: sa.select(_t.id).where(_t.analysis_id == sa.bindparam("wanted")))
@@ -37,13 +36,6 @@ _IS_OWNER = Prepared(
 _GREET = Prepared(lambda insert: insert(tables.owners).on_conflict_do_nothing())
 
 
-def _in_time(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    """Neither expired nor used up, or pinned; ``Analysis.is_expired`` says the same of one that was read."""
-    in_time = sa.or_(_t.expires_at.is_(None), _t.expires_at > now)
-    unused = sa.or_(_t.max_retrievals.is_(None), _t.retrieval_count < _t.max_retrievals)
-    return sa.or_(_t.is_pinned, sa.and_(in_time, unused))
-
-
 # Conditional, so that of many who retrieve at once no more get through than may.
 _RETRIEVE = Prepared(
     lambda _: (
@@ -51,7 +43,7 @@ _RETRIEVE = Prepared(
         .where(
             _t.id == sa.bindparam("row_id"),
             _t.deleted_at.is_(None),
-            _in_time(sa.bindparam("now", type_=Timestamp)),
+            in_time(sa.bindparam("now", type_=Timestamp)),
         )
         .values(retrieval_count=_t.retrieval_count + 1)
         .returning(_t.retrieval_count)
@@ -87,8 +79,6 @@ _SAME = (
     "is_pinned",
     "deleted_at",
 )
-# A tag that so many rows have fills a page sooner than it is walked to its end.
-_COMMON = 500
 _CONTEXT = tuple(field.name for field in fields(Context))
 
 
@@ -103,56 +93,6 @@ class Stored:
 
     key: int
     value: Analysis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which analyses a list holds; a field that is None does not filter.
-
-    Attributes:
-        client_session_id: the owner.
-        kind: the kind of analysis.
-        status: one of these.
-        subject: the subject's kind and key.
-        tags: has each of them.
-        thread_id: the thread.
-        session_id: the session.
-        process_instance_id: the workflow's execution.
-        created_after: asked for at that moment or later.
-        created_before: asked for before that moment.
-        visible_at: neither in the trash nor expired at that moment.
-    """
-
-    client_session_id: str | None = None
-    kind: str | None = None
-    status: tuple[Status, ...] = ()
-    subject: tuple[str, str] | None = None
-    tags: tuple[str, ...] = ()
-    thread_id: str | None = None
-    session_id: str | None = None
-    process_instance_id: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    visible_at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("created_after", "created_before", "visible_at"):
-            moment = getattr(self, name)
-            if moment is not None and moment.utcoffset() is None:
-                raise InvalidInput(f"{name} needs a time zone", field=name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a page of a list ends.
-
-    Attributes:
-        created_at: of its last row; in the trash, when it was deleted.
-        key: of its last row.
-    """
-
-    created_at: datetime
-    key: int
 
 
 class Analyses:
@@ -241,12 +181,12 @@ class Analyses:
 
     def find_many(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
         """Analyses by their ids."""
-        select = _rows.where(_t.analysis_id.in_(analysis_ids))
+        select = ROWS.where(_t.analysis_id.in_(analysis_ids))
         return {row.analysis_id: _stored(dict(row._mapping)) for row in self._connection.execute(select)}
 
     def find_active(self, active_key: str) -> Stored | None:
         """The analysis that has an active key."""
-        row = self._connection.execute(_rows.where(_t.active_key == active_key)).one_or_none()
+        row = self._connection.execute(ROWS.where(_t.active_key == active_key)).one_or_none()
         return None if row is None else _stored(dict(row._mapping))
 
     def latest(self, where: Filter, *, fingerprint: str | None = None) -> Stored | None:
@@ -254,7 +194,7 @@ class Analyses:
         if fingerprint is None:
             return next(iter(self.page(where, limit=1)), None)
         select = (
-            _rows.where(_t.fingerprint == fingerprint, *_conditions(where))
+            ROWS.where(_t.fingerprint == fingerprint, *conditions(where))
             .order_by(_t.created_at.desc(), _t.id.desc())
             .limit(1)
         )
@@ -272,28 +212,16 @@ class Analyses:
         """
         # One walk along an index per status, merged: with IN, the database would sort all that match.
         if len(where.tags) > 1:
-            where = replace(where, tags=self._rarest_first(where))
+            where = replace(where, tags=rarest_first(self._connection, where))
         alternatives = [replace(where, status=(status,)) for status in dict.fromkeys(where.status)] or [where]
         found = [
             _stored(dict(row._mapping))
             for alternative in alternatives
-            for row in self._connection.execute(_page(alternative, limit, after, ascending=ascending))
+            for row in self._connection.execute(page(alternative, limit, after, ascending=ascending))
         ]
         if len(alternatives) > 1:
             found.sort(key=lambda stored: (stored.value.created_at, stored.key), reverse=not ascending)
         return found[:limit]
-
-    def _rarest_first(self, where: Filter) -> tuple[str, ...]:
-        """The tags, so that the walk goes along the one that has the fewest rows, counted up to some hundreds."""
-        owner = [] if where.client_session_id is None else [_g.client_session_id == where.client_session_id]
-        counts = (
-            sa.select(sa.literal(place), sa.func.count()).select_from(
-                sa.select(_g.analysis).where(_g.tag == tag, *owner).limit(_COMMON).subquery()
-            )
-            for place, tag in enumerate(where.tags)
-        )
-        found = {row[0]: row[1] for row in self._connection.execute(sa.union_all(*counts))}
-        return tuple(where.tags[place] for place in sorted(found, key=lambda place: (found[place], place)))
 
     def retrieved(self, key: int, now: datetime) -> int | None:
         """Count one retrieval; returns the new count, or None when there must not be one more."""
@@ -312,7 +240,7 @@ class Analyses:
             limit: rows at most.
             after: where the page before ended, by the time of deletion.
         """
-        select = _rows.where(_t.deleted_at > since, _in_time(sa.literal(now, type_=Timestamp)))
+        select = ROWS.where(_t.deleted_at > since, in_time(sa.literal(now, type_=Timestamp)))
         if owner is not None:
             select = select.where(_t.client_session_id == owner)
         if after is not None:
@@ -410,52 +338,3 @@ def _stored(values: Mapping[str, Any]) -> Stored:
         error=None if values["error"] is None else msgspec.convert(values["error"], ErrorInfo),
     )
     return Stored(key=values["id"], value=value)
-
-
-def _page(where: Filter, limit: int, after: Place | None, *, ascending: bool) -> sa.Select[Any]:
-    select = _rows.where(*_conditions(where))
-    created_at, key = _t.created_at, _t.id
-    if where.tags:
-        # The first tag leads the walk, so that a rare tag costs as little as a common one.
-        created_at, key = _g.created_at, _g.analysis
-        select = select.join(tables.tags, _g.analysis == _t.id).where(_g.tag == where.tags[0])
-        if where.client_session_id is not None:
-            select = select.where(_g.client_session_id == where.client_session_id)
-    if after is not None:
-        end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
-        place = sa.tuple_(created_at, key)
-        select = select.where(place > end if ascending else place < end)
-    if where.created_after is not None:
-        select = select.where(created_at >= where.created_after)
-    if where.created_before is not None:
-        select = select.where(created_at < where.created_before)
-    order = (created_at, key) if ascending else (created_at.desc(), key.desc())
-    return select.order_by(*order).limit(limit)
-
-
-def _conditions(where: Filter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [
-        getattr(_t, name) == getattr(where, name)
-        for name in ("client_session_id", "kind", "thread_id", "session_id", "process_instance_id")
-        if getattr(where, name) is not None
-    ]
-    if where.status:
-        conditions.append(_t.status == where.status[0].value)
-    if where.visible_at is not None:
-        conditions += [_t.deleted_at.is_(None), _in_time(sa.literal(where.visible_at, type_=Timestamp))]
-    if where.subject is not None:
-        kind, key = where.subject
-        subject = sa.select(_s.id).where(_s.kind == kind, _s.key == key).scalar_subquery()
-        conditions.append(_t.subject == subject)
-    # A look-up for each row of the walk. As EXISTS, PostgreSQL would take two common tags on one row for a rarity,
-    # and rather collect and sort all such rows than walk until a page is full.
-    other = tables.tags.alias("other").c
-    conditions.extend(
-        sa.select(sa.literal(1))
-        .where(other.tag == tag, other.created_at == _t.created_at, other.analysis == _t.id)
-        .limit(1)
-        .scalar_subquery()
-        .is_not(None)
-        for tag in where.tags[1:]
-    )
-    return conditions

@@ -19,17 +19,13 @@ import psycopg
 import sqlalchemy as sa
 
 from holdfast.domain.errors import (
-    HoldfastError,
     InvalidDatabaseUrl,
-    InvalidInput,
-    StoreCorrupt,
     StoreError,
-    StoreFull,
     StoreReadOnly,
-    StoreUnavailable,
 )
 from holdfast.domain.jobs import backoff
 from holdfast.store.bell import Bell, PostgresBell, SqliteBell
+from holdfast.store.failures import translated
 from holdfast.store.group_commit import GroupCommit, locked_file
 from holdfast.store.prepared import Prepared
 
@@ -58,19 +54,16 @@ _SPARE_PAGES = 256
 _SPARE_PART = 200
 _INCREMENTAL = 2
 
-# The oldest transaction of this database that runs in the statement's snapshot, else the next there will be. A server
-# numbers the transactions of all its databases in one row; what another one's does for hours is nothing to us. Sessions
-# are looked at after the snapshot was taken, so one that has ended since is not among them, and counts as running.
-_OLDEST_RUNNING = sa.text("""
-    SELECT coalesce(
-        min(running.id::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint
-    ) AS oldest
+# Below which number no transaction of this database runs any more. A server numbers the transactions of all its
+# databases in one row; what another one's does for hours is nothing to us. Who is at work is asked after the snapshot
+# was taken: whoever runs then and has a number below its end is seen.
+_COMPLETE_BELOW = sa.text("""
+    SELECT coalesce(min(running.id::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint) AS number
     FROM pg_snapshot_xip(pg_current_snapshot()) AS running(id)
-    WHERE mod(running.id::text::bigint, 4294967296) NOT IN (
+    WHERE mod(running.id::text::bigint, 4294967296) IN (
         SELECT session.backend_xid::text::bigint FROM pg_stat_get_activity(NULL) AS session
-        WHERE session.backend_xid IS NOT NULL
-        AND session.datid <> (SELECT oid FROM pg_database WHERE datname = current_database())
-    )""").columns(sa.column("oldest", sa.BigInteger))
+        WHERE session.datid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )""").columns(sa.column("number", sa.BigInteger))
 
 
 class Engine:
@@ -116,6 +109,20 @@ class Engine:
         self._check_usable()
         with translated(), self._readers.connect() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def follow(self) -> Iterator[tuple[sa.Connection, int]]:
+        """As ``read``, with the number below which every transaction of the state that is seen is complete."""
+        if self.dialect == "sqlite":
+            with self.read() as connection:
+                yield connection, 0
+            return
+        self._check_usable()
+        with translated(), self._writers.connect() as connection:
+            # First the number and then the state: one that ends in between is in the state, whole.
+            below = connection.execution_options(isolation_level="AUTOCOMMIT").execute(_COMPLETE_BELOW).scalar_one()
+            connection.rollback()
+            yield connection.execution_options(isolation_level="REPEATABLE READ"), below
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` in a transaction, and return its result once that is committed to disk.
@@ -174,16 +181,6 @@ class Engine:
         if self.dialect == "sqlite":
             return 0
         return int(_TRANSACTION.scalar(connection, {}))
-
-    def complete(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
-        """Whether nothing can be committed any more that comes before a row of the ledger, in its order of commits.
-
-        Args:
-            transaction: the row's column; it is compared on both dialects, so that one index serves both.
-        """
-        if self.dialect == "sqlite":
-            return transaction == 0
-        return sa.and_(transaction > 0, transaction < _OLDEST_RUNNING.scalar_subquery())
 
     def numbered(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """What is true of every row of the ledger, and tells the planner that an index by transaction serves."""
@@ -421,57 +418,3 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
             raise sa.exc.InvalidatePoolError from error
 
     return engine
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn the drivers' errors into the error tree."""
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        raise _translate(error.orig or error) from error
-    except sa.exc.StatementError as error:
-        # A value that its column refuses.
-        if isinstance(error.orig, HoldfastError):
-            raise error.orig from error
-        raise InvalidInput(f"A value cannot be kept: {error.orig}") from error
-    except sa.exc.TimeoutError as error:
-        raise StoreUnavailable("Every connection to the database is busy") from error
-    except (sqlite3.Error, psycopg.Error) as error:
-        raise _translate(error) from error
-    except (OverflowError, UnicodeError) as error:
-        raise InvalidInput(f"A value cannot be kept or looked for: {error}") from error
-
-
-def _translate(error: BaseException) -> HoldfastError:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, sqlite3.Error):
-        # Extended codes keep the primary one in the low byte: sqlite.org/rescode.html
-        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        known: dict[int, type[StoreError]] = {
-            sqlite3.SQLITE_FULL: StoreFull,
-            sqlite3.SQLITE_READONLY: StoreReadOnly,
-            sqlite3.SQLITE_PERM: StoreReadOnly,
-            sqlite3.SQLITE_CORRUPT: StoreCorrupt,
-            sqlite3.SQLITE_NOTADB: StoreCorrupt,
-            sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
-            sqlite3.SQLITE_BUSY: StoreUnavailable,
-            sqlite3.SQLITE_LOCKED: StoreUnavailable,
-            sqlite3.SQLITE_IOERR: StoreUnavailable,
-        }
-        kind = known.get(primary, StoreError)
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
-            kind = StoreFull
-    elif isinstance(error, psycopg.errors.ProgramLimitExceeded):
-        return InvalidInput(f"A value is too long to be found again ({text})")
-    elif isinstance(error, psycopg.errors.DiskFull):
-        kind = StoreFull
-    elif isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)):
-        kind = StoreReadOnly
-    elif isinstance(error, (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)):
-        kind = StoreCorrupt
-    elif isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-        kind = StoreUnavailable
-    else:
-        kind = StoreError
-    return kind(f"{(kind.__doc__ or '').strip()} ({text})")

@@ -17,10 +17,11 @@ _APPEND = Prepared(lambda insert: insert(tables.ledger))
 class Ledger:
     """The ledger of one transaction."""
 
-    def __init__(self, connection: sa.Connection, engine: Engine) -> None:
-        """Work on ``connection``."""
+    def __init__(self, connection: sa.Connection, engine: Engine, complete_below: int | None = None) -> None:
+        """Work on ``connection``; to follow the ledger, ``complete_below`` what ``Engine.follow`` says."""
         self._connection = connection
         self._engine = engine
+        self._complete_below = complete_below
         self._events: list[Event] = []
 
     def append(self, events: Sequence[Event]) -> None:
@@ -83,9 +84,7 @@ class Ledger:
             owner: only what changed of this owner's.
             analysis_id: only what happened to this analysis.
         """
-        select = (
-            sa.select(tables.ledger).where(self._engine.complete(_t.transaction)).order_by(*self._order()).limit(limit)
-        )
+        select = sa.select(tables.ledger).where(self._complete()).order_by(*self._order()).limit(limit)
         if after is not None:
             select = select.where(_row(self._order()) > self._there(after))
         if until is not None:
@@ -99,28 +98,26 @@ class Ledger:
     def head(self) -> Position:
         """The newest place that ``feed`` reaches by now."""
         newest = [column.desc() for column in self._order()]
-        select = (
-            sa.select(_t.transaction, _t.sequence)
-            .where(self._engine.complete(_t.transaction))
-            .order_by(*newest)
-            .limit(1)
-        )
+        select = sa.select(_t.transaction, _t.sequence).where(self._complete()).order_by(*newest).limit(1)
         row = self._connection.execute(select).first()
         return Position() if row is None else Position(transaction=row.transaction, sequence=row.sequence)
 
-    def position_of(self, sequence: int) -> Position:
+    def position_of(self, sequence: int) -> Position | None:
         """The place of an event by its number alone, to go on after it.
 
         Args:
             sequence: its number; of an event that has been trimmed, the place right before the first one that was
-                not; 0 is before all, and what is beyond the newest is the newest.
+                not; 0 is before all.
+
+        Returns:
+            The place; None when the number is beyond the newest.
         """
         if sequence <= 0:
             return Position()
         select = sa.select(_t.transaction, _t.sequence).where(_t.sequence >= sequence).order_by(_t.sequence).limit(1)
         row = self._connection.execute(select).first()
         if row is None:
-            return self.head()
+            return None
         return Position(transaction=row.transaction, sequence=row.sequence - (row.sequence != sequence))
 
     def last_of(self, analysis_id: str, names: Collection[str]) -> Position | None:
@@ -164,6 +161,14 @@ class Ledger:
         if actor is not None:
             select = select.where(_t.actor == actor)
         return self._entries(select)
+
+    def _complete(self) -> sa.ColumnElement[bool]:
+        """Whether nothing can be committed any more that comes before a row, in the order of commits."""
+        assert self._complete_below is not None, "the ledger is followed by Store.follow"
+        numbered = self._engine.numbered(_t.transaction)
+        if not self._complete_below:
+            return numbered
+        return sa.and_(numbered, _t.transaction < self._complete_below)
 
     def _order(self) -> list[sa.ColumnElement[int]]:
         return self._engine.commit_order(_t.transaction, _t.sequence)

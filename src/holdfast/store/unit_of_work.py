@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis, Change, Status
-from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, WrongOwner
+from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
@@ -51,8 +51,10 @@ class UnitOfWork:
         retention: what goes by itself.
     """
 
-    def __init__(self, connection: sa.Connection, engine: Engine, now: datetime) -> None:
-        """Work on ``connection``."""
+    def __init__(
+        self, connection: sa.Connection, engine: Engine, now: datetime, *, complete_below: int | None = None
+    ) -> None:
+        """Work on ``connection``; ``complete_below``: see ``Ledger``."""
         self.now = now
         self.analyses = Analyses(connection, engine)
         self.payloads = Payloads(connection)
@@ -60,7 +62,7 @@ class UnitOfWork:
         self.subjects = Subjects(connection)
         self.runs = Runs(connection, engine)
         self.jobs = Jobs(connection, engine)
-        self.ledger = Ledger(connection, engine)
+        self.ledger = Ledger(connection, engine, complete_below)
         self.counters = Counters(connection, engine)
         self.accounts = Accounts(connection)
         self.idempotency = IdempotencyKeys(connection, engine, now)
@@ -95,6 +97,20 @@ class UnitOfWork:
         if not caller.may_see(owner, is_anonymous=value.is_anonymous, ip=ip):
             raise WrongOwner(analysis_id=analysis_id)
         return stored
+
+    def find_taken(self, analysis_id: str, caller: Caller) -> Stored | None:
+        """The analysis that has an id already; one that nobody sees any more gives way, as if it were swept.
+
+        Raises:
+            ContentConflict: it gives way to its owner only.
+        """
+        stored = self.analyses.find(analysis_id, lock=True)
+        if stored is None or stored.value.is_visible(self.now):
+            return stored
+        if not caller.may_see(stored.value.context.client_session_id):
+            raise ContentConflict(f"The id {analysis_id} is taken", analysis_id=analysis_id)
+        self.drop(stored, stored.value.purged(self.now, caller.name))
+        return None
 
     def again(self, analysis_ids: Sequence[str] | None) -> list[Analysis] | None:
         """The analyses that a repeated request led to, in order; None when it is no repeated one.
@@ -253,6 +269,11 @@ class Store:
         """Run ``look`` on one consistent state of the store."""
         with self.engine.read() as connection:
             return look(UnitOfWork(connection, self.engine, self._clock.now()))
+
+    def follow(self, look: Callable[[UnitOfWork], T]) -> T:
+        """As ``read``, and the ledger knows how far it is complete, so that it can be followed."""
+        with self.engine.follow() as (connection, below):
+            return look(UnitOfWork(connection, self.engine, self._clock.now(), complete_below=below))
 
     def load_checkpoints(self, scope: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The values of those keys that have one, which are thereby in use: retention forgets others by their age."""

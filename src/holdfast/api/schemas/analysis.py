@@ -9,7 +9,7 @@ from holdfast.api.schemas.finding import FindingIn
 from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.context import Context
 from holdfast.domain.subjects import Subject
-from holdfast.services.analyses import NewResult
+from holdfast.services.results import NewResult
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 _RUN_ONLY = ("target", "force", "priority", "timeout_seconds")
@@ -224,6 +224,7 @@ class AnalysisOut(Outgoing):
     expires_at: Moment | None
     retrieval_count: int
     max_retrievals: int | None
+    is_anonymous: bool = Field(description="Whether an anonymous client owns it: kept for a while only.")
     is_pinned: bool
     deleted_at: Moment | None
 

@@ -119,7 +119,7 @@ class Feed:
                 owner, has_ended = self._of(uow, caller, analysis_id)
             place = head if analysis_id is None else Position()
             if after is not None:
-                place = uow.ledger.position_of(after)
+                place = uow.ledger.position_of(after) or head
             is_over = False
             if analysis_id is not None and has_ended:
                 # The end may be committed and its event not yet due, while an older transaction runs.
@@ -128,7 +128,7 @@ class Feed:
             wanted = Wanted(owner=owner, analysis_id=analysis_id, names=frozenset(names), kinds=frozenset(kinds))
             return Subscription(self, wanted, after=place, head=head, is_over=is_over)
 
-        return self._store.read(look)
+        return self._store.follow(look)
 
     def page(self, caller: Caller, analysis_id: str, *, after: int | None = None, limit: int = 100) -> EventPage:
         """The events of one analysis, for those who ask again and again.
@@ -149,12 +149,12 @@ class Feed:
 
         def look(uow: UnitOfWork) -> EventPage:
             owner, _ = self._of(uow, caller, analysis_id)
-            place = None if after is None else uow.ledger.position_of(after)
+            place = None if after is None else uow.ledger.position_of(after) or uow.ledger.head()
             entries = uow.ledger.feed(place, limit + 1, owner=owner, analysis_id=analysis_id)
             following = entries[limit - 1].sequence if len(entries) > limit else None
             return EventPage(items=entries[:limit], next=following)
 
-        return self._store.read(look)
+        return self._store.follow(look)
 
     def close(self) -> None:
         """End every stream at once; whoever was watching goes on elsewhere from the last event received."""
@@ -186,7 +186,7 @@ class Feed:
         if self.is_closed():
             raise StoreUnavailable("The feed is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._store.read, look)
+        return await loop.run_in_executor(self._readers, self._store.follow, look)
 
     def enter(self, subscription: Subscription) -> None:
         """See ``Source``; called in the subscription's loop."""
@@ -260,7 +260,7 @@ class Feed:
             since = min(self._looked_at or uow.now, uow.now) - _WINDOW
             return uow.now, uow.ledger.feed(start, _PAGE), uow.runs.progressed_since(since, _RUNS)
 
-        now, entries, reported = self._store.read(look)
+        now, entries, reported = self._store.follow(look)
         self.ticks += 1
         self._looked_at = now
         ended = {entry.event.analysis_id for entry in entries if entry.event.name in ENDINGS}

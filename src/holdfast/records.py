@@ -1,4 +1,4 @@
-"""The one form in which things leave the command line as JSON; field names are stable."""
+"""The one form in which things leave as JSON, by HTTP and from the command line; field names are stable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.domain.analysis import Analysis, ErrorInfo
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
-from holdfast.domain.findings import Finding
+from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
@@ -30,8 +30,8 @@ def time(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def analysis(value: Analysis, progress: Progress | None = None) -> Record:
-    """An analysis, with how far its run has come if that was asked for."""
+def analysis(value: Analysis) -> Record:
+    """An analysis."""
     context = value.context
     result = value.result
     return {
@@ -56,7 +56,6 @@ def analysis(value: Analysis, progress: Progress | None = None) -> Record:
         "result_hash": None if result is None else result.hash,
         "result_size_bytes": None if result is None else result.size,
         "error": None if value.error is None else error_info(value.error),
-        "progress": None if progress is None else progress_of(progress),
         "finding_count": value.finding_count,
         "priority": value.priority,
         "timeout_seconds": value.timeout_seconds,
@@ -116,6 +115,11 @@ def error_body(value: HoldfastError) -> Record:
     }
 
 
+def progressed(value: Progress | None) -> Record:
+    """How far an analysis's run has come, to be added to the analysis."""
+    return {"progress": None if value is None else progress_of(value)}
+
+
 def progress_of(value: Progress) -> Record:
     """How far a run has come."""
     return {
@@ -133,10 +137,15 @@ def progress_of(value: Progress) -> Record:
     }
 
 
-def finding(value: Finding, ordinal: int) -> Record:
+def finding(ordinal: int, value: Finding) -> Record:
     """A finding with its place in the order."""
-    known = asdict(value)
-    return {"ordinal": ordinal, **known, "severity": value.severity.value, "items": list(known["items"])}
+    known = {name: getattr(value, name) for name in Finding.__slots__}
+    return {"ordinal": ordinal, **known, "severity": value.severity.value}
+
+
+def metric(value: Metric) -> Record:
+    """A metric."""
+    return {"name": value.name, "value": value.value}
 
 
 def event(entry: LedgerEntry) -> Record:
@@ -226,7 +235,7 @@ def sweep(value: "Sweep") -> Record:
     }
 
 
-def page(items: Sequence[Record], next_cursor: str | None) -> Record:
+def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
     """A page of a list."""
     return {"items": list(items), "next_cursor": next_cursor}
 

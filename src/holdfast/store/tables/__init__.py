@@ -1,0 +1,32 @@
+"""The tables, a file for each group of them."""
+
+from holdfast.store.tables.accounts import idempotency_keys, owners, rate_limits, secrets, tokens
+from holdfast.store.tables.analyses import analyses, finding_items, findings, metrics, payloads, subjects, tags
+from holdfast.store.tables.base import metadata
+from holdfast.store.tables.jobs import jobs, schedules
+from holdfast.store.tables.ledger import counters, ledger, marks
+from holdfast.store.tables.runs import attempts, checkpoints, progress
+
+__all__ = [
+    "analyses",
+    "attempts",
+    "checkpoints",
+    "counters",
+    "finding_items",
+    "findings",
+    "idempotency_keys",
+    "jobs",
+    "ledger",
+    "marks",
+    "metadata",
+    "metrics",
+    "owners",
+    "payloads",
+    "progress",
+    "rate_limits",
+    "schedules",
+    "secrets",
+    "subjects",
+    "tags",
+    "tokens",
+]
