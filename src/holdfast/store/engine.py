@@ -118,7 +118,7 @@ class Engine:
                 yield connection, 0
             return
         self._check_usable()
-        with translated(), self._writers.connect() as connection:
+        with translated(), self._readers.connect() as connection:
             # First the number and then the state: one that ends in between is in the state, whole.
             below = connection.execution_options(isolation_level="AUTOCOMMIT").execute(_COMPLETE_BELOW).scalar_one()
             connection.rollback()
