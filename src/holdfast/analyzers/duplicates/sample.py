@@ -82,7 +82,7 @@ def _tracks(chance: random.Random) -> Iterator[_Track]:
     artists = _artists(chance)
     while True:
         # A few artists have most of the songs.
-        artist = artists[int(len(artists) * chance.random() ** 3)]
+        artist = artists[int(len(artists) * chance.random() ** 2)]
         album = _title(chance)
         year = chance.randint(1968, 2024)
         genre = chance.choice(_GENRES)

@@ -9,7 +9,7 @@ from holdfast.domain.errors import InvalidParams, InvalidTarget
 # As exporters, databases and people write them, without case, spaces and punctuation; the better name first.
 _SPELLINGS = {
     "track_id": "trackid persistentid trackpersistentid id trackuri spotifyid uuid",
-    "song": "song songname songtitle title tracktitle trackname track name titel titre titulo cancion",
+    "song": "song songname songtitle title tracktitle trackname name titel titre titulo cancion track",
     "artist": "artist artistname artists trackartist trackartists artistnames performer kunstler interpret artiste"
     " artista",
     "album": "album albumname albumtitle release releasetitle disque",
@@ -17,7 +17,7 @@ _SPELLINGS = {
     "genre": "genre genres style",
     "year": "year releaseyear date releasedate albumreleasedate jahr annee ano",
     "disc_number": "discnumber disc disk disknumber discno cd cdnumber",
-    "track_number": "tracknumber trackno tracknum trackn tracknr no nr number",
+    "track_number": "tracknumber trackno tracknum trackn tracknr no nr number track",
     "duration_seconds": "durationseconds durationsec durations durationinseconds dursec lengthseconds duration length"
     " time dur runtime dauer duree",
     "duration_ms": "durationms durationmillis durationmilliseconds trackdurationms lengthms milliseconds totaltime"
@@ -77,7 +77,7 @@ def match_columns(headers: Sequence[str], chosen: Mapping[str, str], *, source: 
 
 
 def _plain(header: str) -> str:
-    folded = unicodedata.normalize("NFKD", header).casefold()
+    folded = unicodedata.normalize("NFKD", header.replace("#", "number")).casefold()
     return re.sub(r"[^a-z0-9]", "", folded)
 
 

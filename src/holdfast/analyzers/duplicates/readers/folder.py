@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from tinytag import TinyTag, TinyTagException
 
-from holdfast.analyzers.duplicates.readers.library import BATCH_ROWS, Library
+from holdfast.analyzers.duplicates.readers.library import BATCH_ROWS, Library, Problems
 from holdfast.analyzers.duplicates.readers.params import ReaderParams
 from holdfast.analyzers.duplicates.readers.table import Conformer, text
 
@@ -121,14 +121,13 @@ class FolderLibrary(Library):
     @property
     def count(self) -> int | None:
         if self._counted is None:
-            self._counted = sum(1 for _ in self._walk())
-            self._problems.clear()
+            self._counted = sum(1 for _ in _Walk(self._path, Problems()))
         return self._counted
 
     def files(self) -> Iterator[AudioFile]:
         """Every audio file, by folder and name; begins the count of problems anew."""
         self._problems.clear()
-        return self._walk()
+        return iter(_Walk(self._path, self._problems))
 
     def table(self, read: Iterable[dict[str, Any]]) -> Iterator[pl.DataFrame]:
         """Batches of what ``read_file`` gave of ``files``, wherever it was called."""
@@ -155,20 +154,29 @@ class FolderLibrary(Library):
     def _revision(self) -> str:
         digest = hashlib.sha256()
         count = 0
-        for file in self._walk():
+        for file in _Walk(self._path, Problems()):
             digest.update(f"{file.relative}\0{file.size}\0{file.modified_ns}\n".encode())
             count += 1
         self._counted = count
-        self._problems.clear()
         return digest.hexdigest()
 
-    def _walk(self) -> Iterator[AudioFile]:
-        links: list[tuple[Path, str]] = []
-        seen: set[tuple[int, int]] = set()
-        yield from self._walk_folder(self._path, "", seen, links)
+
+class _Walk:
+    """One way through a folder, in the order of names; what cannot be entered is counted."""
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        self._path = path
+        self._problems = problems
+        self._links: list[tuple[Path, str]] = []
+        # By device and number: folders, and files that links lead to.
+        self._seen: set[tuple[int, int]] = set()
+
+    def __iter__(self) -> Iterator[AudioFile]:
+        yield from self._folder(self._path, "")
         # After all that is really there, so that a link never comes before what it leads to.
-        while links:
-            link, relative = links.pop(0)
+        files: list[tuple[Path, Path, str]] = []
+        while self._links:
+            link, relative = self._links.pop(0)
             try:
                 target = link.resolve(strict=True)
                 status = target.stat()
@@ -178,22 +186,31 @@ class FolderLibrary(Library):
             if target.is_relative_to(self._path):
                 continue
             if stat.S_ISDIR(status.st_mode):
-                yield from self._walk_folder(link, relative, seen, links)
-            elif stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                yield from self._file(str(link), relative, status)
+                yield from self._folder(link, relative)
+            elif stat.S_ISREG(status.st_mode):
+                files.append((link, target, relative))
+        for link, target, relative in files:
+            try:
+                if self._is_new(target.parent, remember=False) and self._is_new(target):
+                    yield from self._file(str(link), relative, target.stat())
+            except OSError as error:
+                self._problems.add("unreadable", f"{_shown(relative)}: {error.strerror or error}")
 
-    def _walk_folder(
-        self, top: Path, relative: str, seen: set[tuple[int, int]], links: list[tuple[Path, str]]
-    ) -> Iterator[AudioFile]:
+    def _is_new(self, path: Path | str, *, remember: bool = True) -> bool:
+        status = os.stat(path)  # noqa: PTH116 a Path per folder and file is half of the time
+        place = (status.st_dev, status.st_ino)
+        is_new = place not in self._seen
+        if remember:
+            self._seen.add(place)
+        return is_new
+
+    def _folder(self, top: Path, relative: str) -> Iterator[AudioFile]:
         waiting = [(str(top), relative)]
         while waiting:
             folder, under = waiting.pop()
             try:
-                status = os.stat(folder)  # noqa: PTH116 a Path per folder and file is half of the time
-                if (status.st_dev, status.st_ino) in seen:
+                if not self._is_new(folder):
                     continue
-                seen.add((status.st_dev, status.st_ino))
                 with os.scandir(folder) as entries:
                     found = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
@@ -206,7 +223,7 @@ class FolderLibrary(Library):
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
-                    links.append((Path(entry.path), name))
+                    self._links.append((Path(entry.path), name))
                 elif entry.is_dir(follow_symlinks=False):
                     below.append((entry.path, name))
                 elif _is_audio(entry.name) and entry.is_file(follow_symlinks=False):

@@ -107,7 +107,10 @@ class Library(ABC):
     @property
     @abstractmethod
     def count(self) -> int | None:
-        """How many tracks there are before bad ones are skipped; None where only reading them would tell."""
+        """How many tracks there are before bad ones are skipped.
+
+        None where only reading them tells: in text always, in a Library.xml and a database until ``subject`` was asked.
+        """
 
     @abstractmethod
     def batches(self) -> Iterator[pl.DataFrame]:

@@ -73,7 +73,7 @@ def read_params(given: Mapping[str, Any]) -> ReaderParams:
     if encoding is not None:
         try:
             # Some of Python's codecs give no text: base64, zlib.
-            b"".decode(encoding)
+            "x".encode(encoding)
             encoding = codecs.lookup(encoding).name
         except (LookupError, UnicodeError) as error:
             raise InvalidParams(
