@@ -106,8 +106,7 @@ def read_file(file: AudioFile) -> dict[str, Any]:
 class FolderLibrary(Library):
     """The audio files in a folder and in all below it.
 
-    A folder or file that a symbolic link leads to takes part once; links back into the library are passed over, so
-    that no file is taken for its own duplicate.
+    What symbolic links lead to takes part too, but nothing twice, so that no file is taken for its own duplicate.
     """
 
     kind = "folder"
@@ -182,8 +181,6 @@ class _Walk:
                 status = target.stat()
             except (OSError, RuntimeError) as error:
                 self._problems.add("unreadable", f"{_shown(relative)}: {getattr(error, 'strerror', None) or error}")
-                continue
-            if target.is_relative_to(self._path):
                 continue
             if stat.S_ISDIR(status.st_mode):
                 yield from self._folder(link, relative)
