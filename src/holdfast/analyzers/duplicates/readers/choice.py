@@ -56,7 +56,7 @@ def open_library(target: str, params: Mapping[str, Any]) -> Library:
 
 def _kind_of(path: Path) -> str:
     if path.is_dir():
-        if path.suffix in {".musiclibrary", ".photoslibrary"}:
+        if path.suffix == ".musiclibrary":
             raise InvalidTarget(f"{path.name} {_OTHERS[3][1]}")
         return "folder"
     if not path.is_file():
