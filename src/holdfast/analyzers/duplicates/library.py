@@ -3,7 +3,7 @@
 import polars as pl
 
 SCHEMA = pl.Schema(
-    {
+    {  # type: ignore[arg-type]
         "track_id": pl.String,
         "song": pl.String,
         "artist": pl.String,
