@@ -16,6 +16,7 @@ class Signature(NamedTuple):
     """One row of the table of Signatures, with what comparisons need; see there and Title and Artist.
 
     Attributes:
+        own_album: the album without which the title says nothing ("Intro").
         common: bit 0 and 1 for the first and second word of a short core, if many titles have it.
     """
 
@@ -37,6 +38,7 @@ class Signature(NamedTuple):
     albums: frozenset[str]
     least_seconds: float | None
     most_seconds: float | None
+    own_album: str
     common: int
 
 
@@ -67,8 +69,8 @@ _IN_ALBUM = 85
 _SAME_SWAPPED = 88
 
 # Two copies of one recording differ by silence at their ends; other recordings by chance, too, but more often by more.
-_SECONDS_APART = 12.0
-_SHARE_APART = 0.06
+SECONDS_APART = 12.0
+SHARE_APART = 0.06
 _SHARE_FAR_APART = 0.25
 
 
@@ -118,6 +120,8 @@ def contradict(a: Signature, b: Signature) -> bool:
     if a.numbers != b.numbers and not (same_title or _unnumbered(a, b)):
         return True
     if _version_texts_differ(a, b) and not same_title:
+        return True
+    if a.own_album and b.own_album and a.names and b.names and not _albums_alike(a, b):
         return True
     return (_subtitles_differ(a, b) and not same_title) or _other_guests(a, b)
 
@@ -201,6 +205,8 @@ def _compare_artists(a: Signature, b: Signature) -> float | None:
         return 100.0
     if a.names[0] in b.names or b.names[0] in a.names:
         return 96.0
+    if _digits(a.whole_artist) != _digits(b.whole_artist):
+        return 0.0
     found = fuzz.ratio(a.names[0], b.names[0])
     whole = fuzz.ratio(a.whole_artist, b.whole_artist)
     in_any_order = fuzz.ratio(a.artist_words, b.artist_words)
@@ -220,8 +226,7 @@ def _version_texts_differ(a: Signature, b: Signature) -> bool:
 def _subtitles_differ(a: Signature, b: Signature) -> bool:
     if not a.subtitle or not b.subtitle or a.subtitle == b.subtitle:
         return False
-    same_digits = sorted(filter(str.isdigit, a.subtitle)) == sorted(filter(str.isdigit, b.subtitle))
-    if same_digits and fuzz.ratio(a.subtitle, b.subtitle) >= _SAME_SUBTITLE:
+    if _digits(a.subtitle) == _digits(b.subtitle) and fuzz.ratio(a.subtitle, b.subtitle) >= _SAME_SUBTITLE:
         return False
     # A subtitle that is the album's name says nothing of the song.
     return not any(
@@ -229,6 +234,10 @@ def _subtitles_differ(a: Signature, b: Signature) -> bool:
         for subtitle in (a.subtitle, b.subtitle)
         for album in a.albums | b.albums
     )
+
+
+def _digits(text: str) -> list[str]:
+    return [letter for letter in text if letter.isdigit()]
 
 
 def _small_doubts(a: Signature, b: Signature) -> Doubt:
@@ -289,4 +298,4 @@ def _other_take(apart: float | None, a: Signature, b: Signature) -> bool:
 
 def _far_apart(apart: float | None, a: Signature, b: Signature) -> bool:
     longest = max(a.most_seconds or 0.0, b.most_seconds or 0.0)
-    return apart is not None and apart > max(_SECONDS_APART, _SHARE_APART * longest)
+    return apart is not None and apart > max(SECONDS_APART, SHARE_APART * longest)

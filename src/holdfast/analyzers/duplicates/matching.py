@@ -11,6 +11,8 @@ from xxhash import xxh3_128_hexdigest
 
 from holdfast.analyzers.duplicates.candidates import Candidates, find_candidates
 from holdfast.analyzers.duplicates.canonical import with_scores
+from holdfast.analyzers.duplicates.compare import SECONDS_APART, SHARE_APART
+from holdfast.analyzers.duplicates.doubts import Doubt, cap
 from holdfast.analyzers.duplicates.groups import Cluster, build_clusters
 from holdfast.analyzers.duplicates.library import SCHEMA
 from holdfast.analyzers.duplicates.params import Params
@@ -102,8 +104,9 @@ def group(library: pl.DataFrame, signatures: Signatures, edges: Edges, params: P
     members = _members(library, signatures, clusters)
     scored = with_scores(members, params.canonical_weights)
     linked = scored.join(_links(scored, clusters), on=("group", "signature"), how="left", maintain_order="left")
+    judged = _with_durations(linked)
     centres = np.array([cluster.centre for cluster in clusters], dtype=np.int64)
-    return Groups(members=linked.select(MEMBERS.names()), ids=_ids(signatures.table[centres]))
+    return Groups(members=judged.select(MEMBERS.names()), ids=_ids(signatures.table[centres]))
 
 
 def _sure_enough(edges: Edges, least: float) -> Edges:
@@ -135,6 +138,21 @@ def _links(members: pl.DataFrame, clusters: list[Cluster]) -> pl.DataFrame:
             found.append((number, row, link.similarity, int(link.doubts)))
     columns = {"group": pl.Int64, "signature": pl.Int64, "similarity": pl.Float64, "doubts": pl.Int64}
     return pl.DataFrame(found, schema=columns, orient="row")
+
+
+def _with_durations(members: pl.DataFrame) -> pl.DataFrame:
+    """Doubt the members that last longer or shorter than the track to keep; a signature has tracks of many lengths."""
+    kept = members.filter("is_canonical").select("group", kept_seconds="duration_seconds")
+    seconds, other = pl.col("duration_seconds"), pl.col("kept_seconds")
+    slack = pl.max_horizontal(pl.lit(SECONDS_APART), SHARE_APART * pl.max_horizontal(seconds, other))
+    apart = ((seconds > 0) & (other > 0) & ((seconds - other).abs() > slack)).fill_null(value=False)
+    doubts = pl.col("doubts")
+    return members.join(kept, on="group", how="left", maintain_order="left").with_columns(
+        doubts=pl.when(apart).then(doubts | int(Doubt.DURATIONS)).otherwise(doubts),
+        similarity=pl.when(apart)
+        .then(pl.min_horizontal("similarity", pl.lit(cap(Doubt.DURATIONS))))
+        .otherwise("similarity"),
+    )
 
 
 def _ids(centres: pl.DataFrame) -> list[str]:

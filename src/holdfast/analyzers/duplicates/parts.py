@@ -27,6 +27,7 @@ PAIRS_A_PART = 40_000
 _COMPARED = list(Signature._fields)
 _EDGE = np.dtype([("left", "<u4"), ("right", "<u4"), ("similarity", "<u2"), ("doubts", "<u2")])
 _SCALE = 10_000
+NO_SECONDS = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,8 @@ def split(table: pl.DataFrame, candidates: Candidates, pairs_a_part: int = PAIRS
     tracks = np.bincount(part_of_row, weights=table["tracks"].to_numpy(), minlength=number)
     order = np.argsort(part_of_pair, kind="stable")
     ends = np.cumsum(np.bincount(part_of_pair, minlength=number))
-    narrow = table.select(_COMPARED)
+    # What lies under a null is not defined.
+    narrow = table.select(_COMPARED).with_columns(pl.col("least_seconds", "most_seconds").fill_null(NO_SECONDS))
     for place, end in enumerate(ends):
         chosen = order[(ends[place - 1] if place else 0) : end]
         yield _part(narrow, candidates.left[chosen], candidates.right[chosen], int(tracks[place]))
@@ -133,6 +135,8 @@ def read_signatures(table: pl.DataFrame, rows: I64) -> Iterator[tuple[int, Signa
                 guests=frozenset(str(raw.guests).split()),
                 names=tuple(str(raw.names).split()),
                 albums=frozenset(raw.albums),
+                least_seconds=None if raw.least_seconds == NO_SECONDS else raw.least_seconds,
+                most_seconds=None if raw.most_seconds == NO_SECONDS else raw.most_seconds,
             ),
         )
 
@@ -141,7 +145,8 @@ def _part(table: pl.DataFrame, left: I64, right: I64, tracks: int) -> Part:
     rows = np.unique(np.concatenate([left, right]))
     places = np.stack([np.searchsorted(rows, left), np.searchsorted(rows, right)], axis=1)
     out = BytesIO()
-    table[rows].write_ipc(out)
+    # Arrow's older form: the bytes of the newer one depend on where the texts lay before, so no key could name them.
+    table[rows].write_ipc(out, compat_level=pl.CompatLevel.oldest())
     signatures, pairs = out.getvalue(), places.astype("<u4").tobytes()
     return Part(
         signatures=signatures,
