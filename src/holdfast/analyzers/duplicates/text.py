@@ -67,7 +67,8 @@ def _fold_foreign(texts: pl.Series) -> pl.Series:
 
 
 def _spaced(column: pl.Expr) -> pl.Expr:
-    return column.str.replace_all(r"\s+", " ").str.strip_chars()
+    tidy = pl.when(column.str.contains(r"\s\s|[^\S ]")).then(column.str.replace_all(r"\s+", " ")).otherwise(column)
+    return tidy.str.strip_chars()
 
 
 def _replaced(column: pl.Expr) -> pl.Expr:
