@@ -85,7 +85,9 @@ def _shares(members: pl.DataFrame) -> pl.DataFrame:
         plays=pl.when(pl.col("most_plays") > 0).then(pl.col("plays") / pl.col("most_plays")).otherwise(0.0),
         title=pl.col("least_length") / pl.col("length"),
         recency=_between("played", "first_played", "last_played"),
-        added=pl.when(pl.col("added").is_null()).then(0.0).otherwise(1 - _between("added", "first_added", "last_added")),
+        added=pl.when(pl.col("added").is_null())
+        .then(0.0)
+        .otherwise(1 - _between("added", "first_added", "last_added")),
     )
 
 

@@ -80,9 +80,14 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
     Returns:
         How alike they are; None if they are different songs or versions.
     """
-    if is_swapped(a, b):
+    found = _compare_in_order(a, b)
+    if found is None and is_swapped(a, b):
         return Verdict(cap(Doubt.SWAPPED_FIELDS), Doubt.SWAPPED_FIELDS)
-    if contradict(a, b):
+    return found
+
+
+def _compare_in_order(a: Signature, b: Signature) -> Verdict | None:
+    if a.versions != b.versions:
         return None
     titles = _compare_titles(a, b)
     if titles is None:
@@ -95,6 +100,9 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
         artist = 100.0
         doubts |= Doubt.ARTIST_UNKNOWN
     elif artist < (_ARTIST_WITH_LIKE_TITLE if titles.edits else _ARTIST_WITH_SAME_TITLE):
+        return None
+    # Last of the refusals, as it costs most.
+    if _contradict_in_order(a, b):
         return None
     if artist < 95:
         doubts |= Doubt.ARTIST_SPELLING
@@ -112,8 +120,10 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
 
 def contradict(a: Signature, b: Signature) -> bool:
     """Whether two signatures must not be in one group, whatever else speaks for it."""
-    if is_swapped(a, b):
-        return False
+    return _contradict_in_order(a, b) and not is_swapped(a, b)
+
+
+def _contradict_in_order(a: Signature, b: Signature) -> bool:
     if a.versions != b.versions:
         return True
     same_title = a.whole_title == b.whole_title
