@@ -77,7 +77,7 @@ _PART_ALONE = re.compile(rf"^\s*(?:no\.?\s*|#\s*)?(\d{{1,2}}|{'|'.join(ROMAN)}|i
 _ANY_NUMBER = re.compile(_NUMBER)
 _ROMAN_WORD = re.compile(rf"(?<=\S )(?:{'|'.join(sorted(ROMAN, key=len, reverse=True))})(?=\s|$)")
 _DIGITS = re.compile(r"\d+")
-_LONG_WORD = re.compile(r"[a-z]{5,}")
+_LONG_WORD = re.compile(r"[a-z]{4,}")
 
 # A title in which nothing of this is found is its own core: most are, and much time is saved. Rust's syntax.
 SIGNAL = (
