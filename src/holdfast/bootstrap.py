@@ -38,6 +38,7 @@ from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
 from holdfast.services.tracking import TrackHandler, TrackingService
+from holdfast.services.transfer import TransferService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
@@ -80,6 +81,7 @@ class Holdfast:
         retention: what is not to be kept any longer.
         feed: live events for many watchers.
         jobs: leased work.
+        transfer: everything out of a store, and into another.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -157,6 +159,7 @@ class Holdfast:
             rules=rules,
             take_back=lambda: self.jobs.take_back([TRACK_JOB]),
         )
+        self.transfer = TransferService(self.store, self._ids, name=self.engine.shown)
         self.tracker = Tracker(tracking, settings.lease_seconds)
         self.analysis = Decorator(lambda: self)
 
