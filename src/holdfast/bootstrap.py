@@ -32,6 +32,7 @@ from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.feed import Feed
+from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.results import NewResult, ResultsService
@@ -82,6 +83,7 @@ class Holdfast:
         feed: live events for many watchers.
         jobs: leased work.
         transfer: everything out of a store, and into another.
+        integrity: what is wrong with what is kept.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -160,6 +162,7 @@ class Holdfast:
             take_back=lambda: self.jobs.take_back([TRACK_JOB]),
         )
         self.transfer = TransferService(self.store, self._ids, name=self.engine.shown)
+        self.integrity = IntegrityService(self.store)
         self.tracker = Tracker(tracking, settings.lease_seconds)
         self.analysis = Decorator(lambda: self)
 

@@ -25,7 +25,7 @@ _HEX = 16
 _HEAD = b',"chain":"'
 _TAIL = b'"}'
 _SUFFIX = len(_HEAD) + _HEX + len(_TAIL)
-_ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD = b"\x28\xb5\x2f\xfd"
 # A result of 64 MiB in base64, and room.
 _LONGEST = 512 * 1024 * 1024
 
@@ -227,7 +227,7 @@ class Reader:
 def uncompressed(stream: IO[bytes]) -> IO[bytes]:
     """The stream, unpacked if zstd compressed it."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), 1 << 16)
-    if buffered.peek(4)[:4] != _ZSTD:
+    if buffered.peek(4)[:4] != ZSTD:
         return buffered
     reader = zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True, closefd=False)
     return io.BufferedReader(_Unpacked(reader), 1 << 16)

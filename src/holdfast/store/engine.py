@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from holdfast.domain.errors import (
     InvalidDatabaseUrl,
@@ -209,6 +210,19 @@ class Engine:
             sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
             newest = sa.func.nextval(sequence)
             connection.execute(sa.select(sa.func.setval(sequence, sa.func.greatest(newest, value))))
+
+    def numbers_behind(
+        self, connection: sa.Connection, columns: Sequence[sa.Column[Any]]
+    ) -> list[tuple[sa.Column[Any], int]]:
+        """The numbered columns whose next number is taken already, each with its highest; never so on SQLite."""
+        behind = []
+        for column in columns if self.dialect == "postgresql" else ():
+            name = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+            last = sa.select(sa.func.coalesce(sa.func.pg_sequence_last_value(sa.cast(name, postgresql.REGCLASS)), 0))
+            newest = connection.execute(sa.select(sa.func.max(column))).scalar()
+            if newest is not None and newest > connection.execute(last).scalar_one():
+                behind.append((column, int(newest)))
+        return behind
 
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""

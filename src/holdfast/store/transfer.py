@@ -74,6 +74,11 @@ class Outflow:
         )
         return int(sum(self._connection.execute(count).scalar_one() for count in counts))
 
+    def count_analyses(self) -> int:
+        """How many analyses there are."""
+        source = tables.analyses if self._chosen is None else self._chosen
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(source)).scalar_one())
+
     def _tables(self) -> list[sa.Table]:
         if self._chosen is None:
             return roots(secrets=self._secrets)

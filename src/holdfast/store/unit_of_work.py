@@ -20,6 +20,7 @@ from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
 from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.intake import Intake
+from holdfast.store.integrity import Integrity
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
@@ -54,6 +55,7 @@ class UnitOfWork:
         retention: what goes by itself.
         outflow: rows on their way out, see ``Outflow``.
         intake: rows that come in.
+        integrity: what is wrong with what is kept.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class UnitOfWork:
         self.retention = Retention(connection, engine)
         self.outflow = partial(Outflow, connection, engine)
         self.intake = Intake(connection, engine, self.counters)
+        self.integrity = Integrity(connection, engine, self.counters)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import IO
 
 from holdfast.domain.ports import IdSource
-from holdfast.formats.bundle import Digest, Footer, Header, InvalidBundle
-from holdfast.services.transfer import bundles
+from holdfast.formats.bundle import ZSTD, Digest, Footer, Header, InvalidBundle, uncompressed
+from holdfast.formats.foreign import Format, detect
+from holdfast.services.transfer import bundles, foreign
 from holdfast.services.transfer.bundles import (
     BundleImport,
     Imported,
@@ -18,7 +19,7 @@ from holdfast.services.transfer.bundles import (
 from holdfast.store.lists import Filter
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
-__all__ = ["Imported", "NotEqual", "SourceChanged", "StoreNotEmpty", "Told", "TransferService"]
+__all__ = ["Format", "Imported", "NotEqual", "SourceChanged", "StoreNotEmpty", "Told", "TransferService"]
 
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:
@@ -67,6 +68,37 @@ class TransferService:
             self._store, sink, where, secrets=secrets, compress=compress, told=told, about=self._name()
         )
 
+    def export_document(self, sink: IO[bytes], where: Filter | None = None, *, told: Told = _silent) -> None:
+        """Write the analyses that fit as the one JSON document that other programs read; see ``formats.analyses``."""
+
+        def look(uow: UnitOfWork) -> None:
+            for piece in foreign.write(uow, where or Filter(), told):
+                sink.write(piece)
+
+        self._store.read(look)
+
+    def import_analyses(self, source: IO[bytes], kind: Format | None = None, *, told: Told = _silent) -> Imported:
+        """Bring in what a file holds: a bundle, an export of analyses, a SARIF log, runs of MLflow.
+
+        To do it again does no harm: what is kept already stays as it is.
+
+        Args:
+            source: the file; one that zstd compressed is unpacked.
+            kind: its format; found out when None.
+            told: hears how far it is.
+
+        Raises:
+            InvalidFile: it is not of that format, or of none; what came before was kept, whole.
+            InvalidBundle: see ``import_bundle``.
+        """
+        peeked = foreign.peek(source)
+        if kind is None:
+            seen = peeked.peek(1 << 16)
+            kind = Format.BUNDLE if seen[:4] == ZSTD else detect(seen)
+        if kind is Format.BUNDLE:
+            return self.import_bundle(peeked, told=told)
+        return foreign.keep(self._store, foreign.read(uncompressed(peeked), kind), told)
+
     def import_bundle(self, source: IO[bytes], *, told: Told = _silent) -> Imported:
         """Bring a bundle in, beside what is kept; to do it again, or to go on after a kill, does no harm.
 
@@ -83,6 +115,7 @@ class TransferService:
         """
         total = None
         if source.seekable():
+            # What is not whole is refused before any of it is in.
             start = source.tell()
             total = bundles.check_bundle(source, told)[1].rows
             source.seek(start)
