@@ -71,7 +71,7 @@ def test_head_is_the_newest_revision() -> None:
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [schema.HEAD]
-    assert {script.revision for script in scripts.walk_revisions()} == set(schema._REVISIONS)
+    assert {script.revision for script in scripts.walk_revisions()} == set(schema.REVISIONS)
 
 
 def test_newer_schema_is_refused(database: str) -> None:

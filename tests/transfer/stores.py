@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 from holdfast.bootstrap import Holdfast
@@ -101,7 +100,3 @@ def add_many(hf: Holdfast, count: int, kind: str = "many") -> None:
                 for number in range(start, min(start + 200, count))
             ]
         )
-
-
-def later(clock: FakeClock) -> None:
-    clock.advance(timedelta(seconds=1))

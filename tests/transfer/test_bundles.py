@@ -3,7 +3,7 @@
 import io
 import os
 import tempfile
-from datetime import timedelta
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.context import Context
 from holdfast.domain.errors import StoreCorrupt
 from holdfast.domain.findings import Finding, FindingItem, Severity
-from holdfast.formats.bundle import InvalidBundle
+from holdfast.formats.bundle import Digest, InvalidBundle, Reader, write_lines
 from holdfast.services.results import NewResult
 from holdfast.services.transfer import NotEqual, SourceChanged, StoreNotEmpty, bundles
 from holdfast.store import tables
@@ -27,6 +27,7 @@ from holdfast.store.lists import Filter
 from holdfast.store.policies import POLICIES, Taken, columns, parts, refers_to
 from holdfast.store.truths import TRUTHS, differences
 from holdfast.testing import FakeClock
+from tests.services.samples import opened
 from tests.transfer import stores
 from tests.transfer.stores import add_many, exported, fill, open_store, without_header
 
@@ -145,7 +146,9 @@ RESULTS = st.builds(
     findings=st.lists(FINDINGS, max_size=3),
     metrics=st.dictionaries(st.text("abÄ -", min_size=1, max_size=3), st.floats(allow_nan=False, allow_infinity=False)),
     tags=st.lists(st.text("abÄß", min_size=1, max_size=3), max_size=3, unique=True),
-    context=st.builds(Context, client_session_id=st.sampled_from(["ann", "bob"]), thread_id=st.none() | TEXT),
+    context=st.builds(
+        Context, client_session_id=st.sampled_from(["ann", "bob"]), thread_id=st.none() | TEXT.filter(bool)
+    ),
     status=st.sampled_from([Status.COMPLETED, Status.FAILED]),
     error=st.none() | st.builds(ErrorInfo, code=st.just("WHY"), message=TEXT),
     ttl_seconds=st.none() | st.floats(1, 1e9),
@@ -158,7 +161,7 @@ def pair(database: str, other_database: str) -> Any:
         yield here, there
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(results=st.lists(RESULTS, max_size=4))
 def test_any_store_goes_there_and_back(pair: Any, results: list[NewResult]) -> None:
     here, there = pair
@@ -214,7 +217,7 @@ def test_what_is_there_stays(database: str, other_database: str) -> None:
         there.store_analysis("sample", {"same": stores.ODD}, analysis_id="unrelated")
         fill(here)
         done = bring(there, exported(here))
-        assert done.differing == {"analyses": 1, "owners": 0} or done.differing["analyses"] == 1
+        assert done.differing["analyses"] == 1
         assert "analyses first" in done.named
         assert there.get_result("first") == "mine"
         assert there.get_findings("first") == []
@@ -339,9 +342,9 @@ def remade(hf: Holdfast, change: Any) -> bytes:
 
     def work(uow: Any) -> bytes:
         rows = [change(kind, dict(row)) for kind, row in uow.outflow(None, secrets=False).rows()]
-        made = bundles.lines(uow, None, secrets=False, digest=bundles.Digest(), told=lambda *_: None)
-        header = bundles.Reader.open(io.BytesIO(next(made))).header
-        return b"".join(bundles.write_lines(header, iter(rows), bundles.Digest()))
+        made = bundles.lines(uow, None, secrets=False, digest=Digest(), told=lambda *_: None)
+        header = Reader.open(io.BytesIO(next(made))).header
+        return b"".join(write_lines(header, iter(rows), Digest()))
 
     return hf.store.read(work)
 
@@ -474,8 +477,6 @@ def test_memory_is_bounded() -> None:
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/holdfast.db") as hf:
         for start in range(40):
             hf.store_analysis("large", os.urandom(500_000).hex(), analysis_id=f"large-{start:03}")
-        import tracemalloc  # noqa: PLC0415 it slows everything down from here on
-
         path = f"{folder}/bundle"
         tracemalloc.start()
         try:
@@ -492,8 +493,8 @@ def test_memory_is_bounded() -> None:
 
 def test_times_are_kept_to_the_microsecond(database: str, other_database: str) -> None:
     clock = FakeClock()
-    clock.advance(timedelta(days=300, microseconds=1))
-    with stores.opened(database, clock) as here, open_store(other_database) as there:
+    clock.advance(86_400 * 300 + 0.000001)
+    with opened(database, clock) as here, open_store(other_database) as there:
         here.store_analysis("sample", 1, analysis_id="a", ttl_seconds=0.5)
         bring(there, exported(here))
         out = there.store.read(lambda uow: uow.analyses.find("a"))

@@ -177,6 +177,9 @@ class _Shape:
             return key[0] if len(key) == 1 else key
         if isinstance(column.type, Json):
             return msgspec.Raw(value.encode())
+        if isinstance(column.type, sa.Float):
+            # SQLite keeps no sign of zero.
+            return value + 0.0
         return base64.b64encode(value).decode() if isinstance(column.type, sa.LargeBinary) else value
 
 
