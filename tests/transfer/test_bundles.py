@@ -18,13 +18,15 @@ from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.context import Context
 from holdfast.domain.errors import StoreCorrupt
 from holdfast.domain.findings import Finding, FindingItem, Severity
-from holdfast.formats.bundle import Digest, InvalidBundle, Reader, write_lines
+from holdfast.formats.bundle import Digest, Reader, write_lines
+from holdfast.formats.streams import InvalidBundle
 from holdfast.services.results import NewResult
 from holdfast.services.transfer import NotEqual, SourceChanged, StoreNotEmpty, bundles
 from holdfast.store import tables
-from holdfast.store.intake import ImportTakenOver, RowRefused
+from holdfast.store.intake import ImportTakenOver
 from holdfast.store.lists import Filter
 from holdfast.store.policies import POLICIES, Taken, columns, parts, refers_to
+from holdfast.store.rows import RowRefused
 from holdfast.store.truths import TRUTHS, differences
 from holdfast.testing import FakeClock
 from tests.services.samples import opened

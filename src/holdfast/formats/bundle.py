@@ -8,15 +8,13 @@ Each line carries the beginning of the digest of itself and all rows before it, 
 """
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 import msgspec
-import zstandard
 
-from holdfast.domain.errors import InvalidInput
+from holdfast.formats.streams import InvalidBundle, uncompressed
 
 NAME = "holdfast"
 VERSION = 1
@@ -25,18 +23,10 @@ _HEX = 16
 _HEAD = b',"chain":"'
 _TAIL = b'"}'
 _SUFFIX = len(_HEAD) + _HEX + len(_TAIL)
-ZSTD = b"\x28\xb5\x2f\xfd"
 # A result of 64 MiB in base64, and room.
 _LONGEST = 512 * 1024 * 1024
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-
-
-class InvalidBundle(InvalidInput):
-    """The bundle is damaged, cut off, or not one at all."""
-
-    code = "INVALID_BUNDLE"
-    suggestions = ("Export it again, or take another copy: what was imported of it is whole, and a rerun goes on",)
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,38 +212,6 @@ class Reader:
         if footer != self.digest.footer():
             raise InvalidBundle(f"Line {number}, the last, counts other rows than there are", line=number)
         return footer
-
-
-def uncompressed(stream: IO[bytes]) -> IO[bytes]:
-    """The stream, unpacked if zstd compressed it."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), 1 << 16)
-    if buffered.peek(4)[:4] != ZSTD:
-        return buffered
-    reader = zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True, closefd=False)
-    return io.BufferedReader(_Unpacked(reader), 1 << 16)
-
-
-class _Raw(io.RawIOBase):
-    """Any binary stream as one that can be buffered."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._source = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        content = self._source.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-
-class _Unpacked(_Raw):
-    def readinto(self, buffer: Any) -> int:
-        try:
-            return super().readinto(buffer)
-        except zstandard.ZstdError as error:
-            raise InvalidBundle(f"The bundle is damaged or cut off: {error}") from error
 
 
 def _read_line(stream: IO[bytes], number: int) -> bytes:

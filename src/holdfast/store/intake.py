@@ -3,20 +3,17 @@
 A row that is there already by its key stays as it is, and so does everything that is part of it.
 """
 
-import base64
-import binascii
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from holdfast.domain.errors import Conflict, InvalidInput
+from holdfast.domain.errors import Conflict
 from holdfast.store import tables
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
-from holdfast.store.payloads import unpack
 from holdfast.store.policies import (
     POLICIES,
     columns,
@@ -27,9 +24,8 @@ from holdfast.store.policies import (
     surrogate,
 )
 from holdfast.store.prepared import insert_into
-from holdfast.store.transfer import plain
+from holdfast.store.rows import Incoming, RowRefused, made_of, plain
 from holdfast.store.truths import differences
-from holdfast.store.types import Json
 
 _m = tables.marks.c
 _p = tables.payloads.c
@@ -41,13 +37,6 @@ class ImportTakenOver(Conflict):
 
     code = "IMPORT_TAKEN_OVER"
     suggestions = ("Let the other one finish, or end it and run this one again",)
-
-
-class RowRefused(InvalidInput):
-    """A row cannot be brought in."""
-
-    code = "ROW_REFUSED"
-    suggestions = ("See that the bundle was made by a Holdfast that is no newer than this one",)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,20 +63,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     there: dict[str, int] = {}
     differing: dict[str, int] = {}
     named: tuple[str, ...] = ()
-
-
-class Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    """A row to be brought in.
-
-    Attributes:
-        line: where it stands.
-        kind: its table.
-        row: its columns.
-    """
-
-    line: int
-    kind: str
-    row: Mapping[str, Any]
 
 
 class Intake:
@@ -145,7 +120,7 @@ class Intake:
 
     def offer_payloads(self, rows: Sequence[Incoming]) -> None:
         """Bring payloads in once more that went in the meantime, since nothing referred to them yet."""
-        made = [_made(tables.payloads, row) for row in rows]
+        made = [made_of(tables.payloads, row) for row in rows]
         missing = self._missing({values["hash"] for values in made})
         self._write(tables.payloads, [values for values in made if values["hash"] in missing])
 
@@ -181,7 +156,7 @@ class Intake:
 
     def _wanted(self, rows: Sequence[Incoming], tally: "_Tally") -> dict[str, list[dict[str, Any]]]:
         """The rows that are not there yet, by table."""
-        made = [(table, _made(table, row)) for row in rows for table in (_table(row),)]
+        made = [(table, made_of(table, row)) for row in rows for table in (_table(row),)]
         known: dict[str, dict[Any, dict[str, Any]]] = {}
         for table in {table for table, _ in made if POLICIES[table.name].key and POLICIES[table.name].part_of is None}:
             known[table.name] = self._known(table, [values for other, values in made if other is table])
@@ -368,51 +343,3 @@ def _table(row: Incoming) -> sa.Table:
             f"Line {row.line} is of the kind {row.kind!r}, which this Holdfast does not know", line=row.line
         )
     return table
-
-
-def _made(table: sa.Table, row: Incoming) -> dict[str, Any]:
-    """The values of a row, as the database holds them; references are still by key."""
-    known = columns(table)
-    if extra := row.row.keys() - {column.name for column in known}:
-        raise RowRefused(f"Line {row.line} has {min(extra)!r}, which {row.kind} has not", line=row.line)
-    values = {column.name: _value(column, row) for column in known}
-    if table is tables.payloads:
-        content = unpack(values["hash"], values["data"])
-        if (len(content), len(values["data"])) != (values["size"], values["stored_size"]):
-            raise RowRefused(f"Line {row.line} says a wrong size", line=row.line)
-    return values
-
-
-_KINDS: Iterable[tuple[type[sa.types.TypeEngine[Any]], tuple[type, ...]]] = (
-    (sa.Boolean, (bool,)),
-    (sa.Float, (float, int)),
-    (sa.Integer, (int,)),
-    (sa.Text, (str,)),
-)
-
-
-def _value(column: sa.Column[Any], row: Incoming) -> Any:
-    try:
-        return _read(column, row.row.get(column.name))
-    except (ValueError, TypeError, binascii.Error) as error:
-        place = f"Line {row.line}: {column.name} of {row.kind}"
-        raise RowRefused(f"{place} cannot be used: {error}", line=row.line, column=column.name) from error
-
-
-def _read(column: sa.Column[Any], raw: Any) -> Any:
-    if raw is None or bytes(raw) == b"null":
-        if not column.nullable:
-            raise ValueError("it has no value")
-        return None
-    if isinstance(column.type, Json):
-        return bytes(raw).decode()
-    value = msgspec.json.decode(raw)
-    if refers_to(column) is not None:
-        return tuple(value) if isinstance(value, list) else value
-    if isinstance(column.type, sa.LargeBinary):
-        return base64.b64decode(value, validate=True)
-    kind = plain(column)
-    accepted = next(types for known, types in _KINDS if isinstance(kind, known))
-    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
-        raise TypeError(f"{value!r:.40} is of another type")
-    return float(value) if isinstance(value, (float, int)) and float in accepted else value

@@ -13,16 +13,11 @@ from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.lists import Filter, conditions
 from holdfast.store.policies import POLICIES, columns, parts, refers_to, roots, surrogate
+from holdfast.store.rows import plain
 from holdfast.store.types import Json
 
 _t = tables.analyses.c
 _NUMBER, _PARENT = "_number", "_parent"
-
-
-def plain(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
-    """The type of what the database itself holds: moments as microseconds, documents as text."""
-    kind = column.type
-    return kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind
 
 
 def chosen_by(where: Filter) -> sa.Subquery:

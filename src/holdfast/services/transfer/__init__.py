@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import IO
 
 from holdfast.domain.ports import IdSource
-from holdfast.formats.bundle import ZSTD, Digest, Footer, Header, InvalidBundle, uncompressed
+from holdfast.formats.bundle import Digest, Footer, Header
 from holdfast.formats.foreign import Format, detect
+from holdfast.formats.streams import ZSTD, InvalidBundle, LineStream, buffered, uncompressed
 from holdfast.services.transfer import bundles, foreign
 from holdfast.services.transfer.bundles import (
     BundleImport,
     Imported,
-    LineStream,
     NotEqual,
     SourceChanged,
     StoreNotEmpty,
@@ -91,7 +91,7 @@ class TransferService:
             InvalidFile: it is not of that format, or of none; what came before was kept, whole.
             InvalidBundle: see ``import_bundle``.
         """
-        peeked = foreign.peek(source)
+        peeked = buffered(source)
         if kind is None:
             seen = peeked.peek(1 << 16)
             kind = Format.BUNDLE if seen[:4] == ZSTD else detect(seen)
@@ -172,7 +172,7 @@ class TransferService:
             made = bundles.lines(uow, None, secrets=True, digest=digest, told=_silent)
             total = uow.outflow(None, secrets=True).expected()
             return BundleImport(target, self._run(), told, clear=True, name=name).run(
-                bundles.buffered(LineStream(made)), total=total
+                buffered(LineStream(made)), total=total
             )
 
         done = self._store.read(copy)

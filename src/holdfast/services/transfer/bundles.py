@@ -1,7 +1,6 @@
 """Bundles out of a store and into one."""
 
 import dataclasses
-import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -16,14 +15,15 @@ from holdfast.formats.bundle import (
     Digest,
     Footer,
     Header,
-    InvalidBundle,
     Line,
     Reader,
     write_lines,
 )
+from holdfast.formats.streams import InvalidBundle
 from holdfast.store import schema
-from holdfast.store.intake import Incoming, RowRefused, State
+from holdfast.store.intake import State
 from holdfast.store.lists import Filter
+from holdfast.store.rows import Incoming, RowRefused
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 # What is being done, how far it is, and of how much, if that is known.
@@ -224,36 +224,6 @@ class BundleImport:
             if "line" in error.details:
                 raise
             raise RowRefused(f"Lines {batch[0].line} to {batch[-1].line}: {error.message}") from error
-
-
-class LineStream(io.RawIOBase):
-    """Lines that are made while they are read."""
-
-    def __init__(self, made: Iterator[bytes]) -> None:
-        """Read what ``made`` yields."""
-        self._made = made
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what there is."""
-        while not self._left:
-            following = next(self._made, None)
-            if following is None:
-                return 0
-            self._left = memoryview(following)
-        size = min(len(buffer), len(self._left))
-        buffer[:size] = self._left[:size]
-        self._left = self._left[size:]
-        return size
-
-
-def buffered(stream: io.RawIOBase) -> IO[bytes]:
-    """The same, to be read by lines."""
-    return io.BufferedReader(stream, 1 << 16)
 
 
 def compare(sent: Footer, arrived: Footer) -> None:

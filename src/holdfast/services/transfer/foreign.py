@@ -1,6 +1,5 @@
 """Analyses of other programs' files into a store, and the export that such programs read."""
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -211,30 +210,3 @@ _PLAIN = (
     "code_hash",
     "analyzer_version",
 )
-
-
-def peek(source: IO[bytes]) -> io.BufferedReader:
-    """The source, whose beginning can be looked at without reading it."""
-    return source if isinstance(source, io.BufferedReader) else io.BufferedReader(_Reader(source), 1 << 16)
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._source.seekable()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._source.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._source.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        content = self._source.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
