@@ -502,3 +502,27 @@ def test_times_are_kept_to_the_microsecond(database: str, other_database: str) -
         out = there.store.read(lambda uow: uow.analyses.find("a"))
         assert out is not None
         assert out.value.created_at == clock.now()
+
+
+def test_a_result_that_went_before_its_analysis_came(database: str, tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(what: str, done: int, total: int | None) -> None:
+        if what == "rows" and done >= 2000 and done != total:
+            raise Stopped
+
+    with open_store(f"sqlite:///{tmp_path / 'source.db'}") as source:
+        source.store_analyses(
+            [NewResult(kind="k", result={"n": number}, analysis_id=f"a{number}") for number in range(700)]
+        )
+        good = exported(source)
+    with open_store(database) as hf:
+        # The same as one of those to come, and gone before it is referred to.
+        hf.store_analysis("own", {"n": 699}, analysis_id="own")
+        with pytest.raises(Stopped):
+            hf.transfer.import_bundle(io.BytesIO(good), told=stop)
+        hf.delete_analysis("own", purge=True)
+        bring(hf, good)
+        assert hf.get_result("a699") == {"n": 699}
+        assert hf.integrity.check().found == ()

@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1000
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _TOLD_EVERY = 1000
+_RESULTS = "payloads"
 
 
 class StoreNotEmpty(Conflict):
@@ -178,24 +179,10 @@ class BundleImport:
         _check_schema(reader.header)
         name = f"import:{self._name or reader.identity}"
         state = self._store.write(lambda uow: self._begin(uow, name))
-        resumed = state.line
-        batch: list[Incoming] = []
-        size = 0
-        for line in reader.lines():
-            incoming = Incoming(line=reader.number, kind=line.kind, row=line.row)
-            if reader.number <= resumed:
-                if reader.number == resumed and reader.digest.state.hex() != state.chain:
-                    raise SourceChanged
-                if line.kind != "payloads":
-                    continue
-            batch.append(incoming)
-            size += _size(line)
-            if len(batch) >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE or reader.number == resumed:
-                state = self._put(name, state, batch, reader, again=reader.number <= resumed)
-                batch, size = [], 0
-                self._told("rows", reader.digest.rows, total)
-        if batch:
-            state = self._put(name, state, batch, reader, again=reader.number <= resumed)
+        self._pass_over(reader, state)
+        for batch in _batches(reader.lines(), reader):
+            state = self._put(name, state, batch, reader)
+            self._told("rows", reader.digest.rows, total)
         self._store.write(lambda uow: uow.intake.finish(name))
         self._told("rows", reader.digest.rows, reader.digest.rows)
         assert reader.footer is not None
@@ -213,10 +200,27 @@ class BundleImport:
             uow.intake.clear()
         return uow.intake.begin(name, self._by, uow.now)
 
-    def _put(self, name: str, state: State, batch: list[Incoming], reader: Reader, *, again: bool) -> State:
-        if again:
-            self._store.write(lambda uow: uow.intake.offer_payloads(batch))
-            return state
+    def _pass_over(self, reader: Reader, state: State) -> None:
+        """Read what an earlier run brought in, and see that it is the same."""
+        if not state.line:
+            return
+        known = reader.lines()
+
+        def results() -> Iterator[Line]:
+            while reader.number < state.line and (line := next(known, None)) is not None:
+                if line.kind == _RESULTS:
+                    yield line
+
+        # Results that nothing refers to yet may have gone since: somebody deleted what was equal to them.
+        for offered in _batches(results(), reader):
+            self._offer(offered)
+        if reader.number != state.line or reader.digest.state.hex() != state.chain:
+            raise SourceChanged
+
+    def _offer(self, offered: list[Incoming]) -> None:
+        self._store.write(lambda uow: uow.intake.offer_payloads(offered))
+
+    def _put(self, name: str, state: State, batch: list[Incoming], reader: Reader) -> State:
         chain = reader.digest.state.hex()
         try:
             return self._store.write(lambda uow: uow.intake.put(name, state, batch, chain, uow.now))
@@ -224,6 +228,20 @@ class BundleImport:
             if "line" in error.details:
                 raise
             raise RowRefused(f"Lines {batch[0].line} to {batch[-1].line}: {error.message}") from error
+
+
+def _batches(lines_: Iterator[Line], reader: Reader) -> Iterator[list[Incoming]]:
+    """Rows in parts that are brought in together; when one is given out, the reader stands at its last row."""
+    batch: list[Incoming] = []
+    size = 0
+    for line in lines_:
+        batch.append(Incoming(line=reader.number, kind=line.kind, row=line.row))
+        size += _size(line)
+        if len(batch) >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def compare(sent: Footer, arrived: Footer) -> None:
