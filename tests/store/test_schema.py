@@ -89,7 +89,7 @@ def test_older_schema_is_upgraded_on_request_only(database: str, monkeypatch: py
     engine = Engine(database)
     try:
         monkeypatch.setattr(schema, "HEAD", "0002")
-        monkeypatch.setattr(schema, "_REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
         with pytest.raises(SchemaOutdated):
             schema.prepare(engine)
     finally:
