@@ -1,6 +1,7 @@
 """Rows out of a store: every table's by its policy, in one order on both dialects, without numbers of this store."""
 
 import base64
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,11 +56,12 @@ class Outflow:
         Raises:
             StoreCorrupt: a row refers to one that is not there.
         """
-        for table in self._tables():
-            cursors = _cursors(table, self._open)
-            for row in self._open(table):
-                yield from cursors.walk(row)
-            cursors.check_spent()
+        with contextlib.ExitStack() as opened:
+            for table in self._tables():
+                cursors = _cursors(table, lambda part: self._open(part, opened))
+                for row in self._open(table, opened):
+                    yield from cursors.walk(row)
+                cursors.check_spent()
 
     def expected(self) -> int:
         """About how many rows there are, for who shows how far it is; those that lead."""
@@ -83,10 +85,13 @@ class Outflow:
         belongs = POLICIES[table.name].belongs
         return [] if self._chosen is None or belongs is None else [belongs(self._chosen)]
 
-    def _open(self, table: sa.Table) -> Iterator["_Row"]:
+    def _open(self, table: sa.Table, opened: contextlib.ExitStack) -> Iterator["_Row"]:
         statement, shape = self._statement(table)
         at_once = POLICIES[table.name].rows_at_once
-        for found in self._connection.execute(statement, execution_options={"yield_per": at_once}):
+        result = self._connection.execute(statement, execution_options={"yield_per": at_once})
+        # PostgreSQL keeps a cursor open for each, also when nobody reads to the end.
+        opened.callback(result.close)
+        for found in result:
             yield shape.row(dict(found._mapping))
 
     def _statement(self, table: sa.Table) -> tuple[sa.Select[Any], "_Shape"]:

@@ -1,5 +1,6 @@
 """Everything of a store, or a part of it, out of one store and into another."""
 
+import contextlib
 from collections.abc import Callable
 from typing import IO
 
@@ -171,9 +172,10 @@ class TransferService:
         def copy(uow: UnitOfWork) -> Imported:
             made = bundles.lines(uow, None, secrets=True, digest=digest, told=_silent)
             total = uow.outflow(None, secrets=True).expected()
-            return BundleImport(target, self._run(), told, clear=True, name=name).run(
-                buffered(LineStream(made)), total=total
-            )
+            with contextlib.closing(made):
+                return BundleImport(target, self._run(), told, clear=True, name=name).run(
+                    buffered(LineStream(made)), total=total
+                )
 
         done = self._store.read(copy)
         bundles.compare(digest.footer(), bundles.footer_of(target, secrets=True, told=told))

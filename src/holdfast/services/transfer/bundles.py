@@ -1,8 +1,9 @@
 """Bundles out of a store and into one."""
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
 from typing import IO, Any
 
@@ -80,7 +81,7 @@ class Imported:
 
 def lines(
     uow: UnitOfWork, where: Filter | None, *, secrets: bool, digest: Digest, told: Told, about: str = ""
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """The lines of a bundle of what one transaction sees."""
     outflow = uow.outflow(where, secrets=secrets)
     total = outflow.expected()
@@ -257,9 +258,10 @@ def compare(sent: Footer, arrived: Footer) -> None:
         raise NotEqual(f"What has arrived differs from what was sent: {', '.join(kinds)}", kinds=kinds)
 
 
-def _write_all(sink: Any, made: Iterator[bytes]) -> None:
-    for line in made:
-        sink.write(line)
+def _write_all(sink: Any, made: Generator[bytes, None, None]) -> None:
+    with contextlib.closing(made):
+        for line in made:
+            sink.write(line)
 
 
 def _size(line: Line) -> int:
