@@ -32,12 +32,14 @@ from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.feed import Feed
+from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
 from holdfast.services.tracking import TrackHandler, TrackingService
+from holdfast.services.transfer import TransferService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
@@ -80,6 +82,8 @@ class Holdfast:
         retention: what is not to be kept any longer.
         feed: live events for many watchers.
         jobs: leased work.
+        transfer: everything out of a store, and into another.
+        integrity: what is wrong with what is kept.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -157,6 +161,8 @@ class Holdfast:
             rules=rules,
             take_back=lambda: self.jobs.take_back([TRACK_JOB]),
         )
+        self.transfer = TransferService(self.store, self._ids, name=self.engine.shown)
+        self.integrity = IntegrityService(self.store)
         self.tracker = Tracker(tracking, settings.lease_seconds)
         self.analysis = Decorator(lambda: self)
 

@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 import holdfast
 from holdfast import records
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, serve, tokens, worker
+from holdfast.cli import analyses, configuration, database, demo, jobs, keeping, look, serve, tokens, transfer, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -60,6 +60,7 @@ retention_app = typer.Typer(name="retention", **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
 token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
+config_app = typer.Typer(name="config", **_settings)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 Typer's form of a callback
@@ -106,7 +107,13 @@ def _token(context: typer.Context) -> None:
 
 @db_app.callback()
 def _db(context: typer.Context) -> None:
-    """Make, upgrade and check the database."""
+    """Make, upgrade, check, back up and move the database."""
+    _help_alone(context)
+
+
+@config_app.callback()
+def _config(context: typer.Context) -> None:
+    """See the settings, and where they come from."""
     _help_alone(context)
 
 
@@ -160,6 +167,16 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(
+    app,
+    "export",
+    transfer.export,
+    "export everything.jsonl.zst",
+    "export nightly.jsonl --tag nightly --since 2026-01-01",
+    "export - --kind code | gzip > code.jsonl.gz",
+    "export analyses.json --format analyses --tags decision --tags analysis",
+)
+_add(app, "import", transfer.import_, "import everything.jsonl.zst", "import results.sarif", "import - < run.json")
 _add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
 _add(retention_app, "sweep", keeping.sweep, "retention sweep")
 app.add_typer(retention_app)
@@ -179,8 +196,24 @@ _add(token_app, "list", tokens.list_tokens, "token list", "token list --json")
 _add(token_app, "revoke", tokens.revoke, "token revoke 5f0c9a417be3d2a8")
 app.add_typer(token_app)
 _add(db_app, "upgrade", database.upgrade, "db upgrade --database postgresql://app@db.example.org/holdfast")
-_add(db_app, "check", database.check)
+_add(db_app, "check", database.check, "db check", "db check --repair --json")
+_add(
+    db_app,
+    "backup",
+    transfer.backup,
+    "db backup /backups/holdfast.zst",
+    "db backup - | ssh backup 'cat > holdfast.zst'",
+)
+_add(
+    db_app,
+    "restore",
+    transfer.restore,
+    "db restore /backups/holdfast.zst --database sqlite:///restored.db",
+)
+_add(db_app, "migrate-to", transfer.migrate_to, "db migrate-to postgresql://app@db.example.org/holdfast")
 app.add_typer(db_app)
+_add(config_app, "show", configuration.show, "config show", "config show --json | jq .settings.database_url")
+app.add_typer(config_app)
 _add(app, "version", look.version)
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from holdfast.services.queries import Stats
 
 
-def _names(values: type[StrEnum]) -> str:
+def names(values: type[StrEnum]) -> str:
+    """The values of an enumeration, as help lists them."""
     return ", ".join(value.value for value in values)
 
 
@@ -32,7 +33,7 @@ def list_analyses(  # noqa: PLR0913, PLR0917 each is an option of the command li
     context: typer.Context,
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only this kind.")] = None,
     status: Annotated[
-        list[Status] | None, typer.Option(metavar="STATUS", help=f"Only these; repeatable: {_names(Status)}.")
+        list[Status] | None, typer.Option(metavar="STATUS", help=f"Only these; repeatable: {names(Status)}.")
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="Only those with each of these; repeatable.")
@@ -97,7 +98,7 @@ def show(  # noqa: PLR0913 each is an option of the command line
     findings: Annotated[bool, typer.Option(help="With what it found.")] = True,
     severity: Annotated[
         list[Severity] | None,
-        typer.Option(metavar="SEVERITY", help=f"Only these findings; repeatable: {_names(Severity)}."),
+        typer.Option(metavar="SEVERITY", help=f"Only these findings; repeatable: {names(Severity)}."),
     ] = None,
     limit: Annotated[
         int | None,

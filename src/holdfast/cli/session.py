@@ -136,8 +136,7 @@ def console(*, stderr: bool) -> "Console":
 
 def database_name(holdfast: "Holdfast") -> str:
     """The database's URL as people give it, without its password."""
-    engine = holdfast.engine
-    return engine.url.set(drivername=engine.dialect).render_as_string(hide_password=True)
+    return holdfast.engine.shown()
 
 
 def find_id(holdfast: "Holdfast", given: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from holdfast.domain.errors import (
     InvalidDatabaseUrl,
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
 _CONNECT_SECONDS = 10
+_SECRET_PARAMETERS = {"password", "passwd", "sslpassword"}
 _PAGE_CACHE_KIB = 16_384
 _COUNTER_SHARDS = 16
 _FRESH_BYTES = 65_536
@@ -102,6 +104,11 @@ class Engine:
         self._process = os.getpid()
         self._inside = threading.local()
         self._closed = False
+
+    def shown(self) -> str:
+        """Its URL as people give it, without its password."""
+        query = {name: value for name, value in self.url.query.items() if name not in _SECRET_PARAMETERS}
+        return self.url.set(drivername=self.dialect, query=query).render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -191,6 +198,31 @@ class Engine:
     ) -> list[sa.ColumnElement[int]]:
         """The columns by which the ledger is in the order of commits."""
         return [sequence] if self.dialect == "sqlite" else [transaction, sequence]
+
+    def bytewise(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The column to sort by, in the order of its bytes as on SQLite."""
+        is_text = isinstance(column.type, sa.Text) or isinstance(getattr(column.type, "impl", None), sa.Text)
+        return sa.collate(column, "C") if is_text and self.dialect == "postgresql" else column
+
+    def number_beyond(self, connection: sa.Connection, column: sa.Column[int], value: int) -> None:
+        """See that the next row gets a higher number; SQLite looks at the rows itself."""
+        if self.dialect == "postgresql":
+            sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+            newest = sa.func.nextval(sequence)
+            connection.execute(sa.select(sa.func.setval(sequence, sa.func.greatest(newest, value))))
+
+    def numbers_behind(
+        self, connection: sa.Connection, columns: Sequence[sa.Column[Any]]
+    ) -> list[tuple[sa.Column[Any], int]]:
+        """The numbered columns whose next number is taken already, each with its highest; never so on SQLite."""
+        behind = []
+        for column in columns if self.dialect == "postgresql" else ():
+            name = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+            last = sa.select(sa.func.coalesce(sa.func.pg_sequence_last_value(sa.cast(name, postgresql.REGCLASS)), 0))
+            newest = connection.execute(sa.select(sa.func.max(column))).scalar()
+            if newest is not None and newest > connection.execute(last).scalar_one():
+                behind.append((column, int(newest)))
+        return behind
 
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""

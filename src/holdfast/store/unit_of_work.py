@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
 from holdfast.store.idempotency import IdempotencyKeys
+from holdfast.store.intake import Intake
+from holdfast.store.integrity import Integrity
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
@@ -25,6 +28,7 @@ from holdfast.store.rate_limits import RateLimits
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
 from holdfast.store.subjects import Subjects
+from holdfast.store.transfer import Outflow
 
 T = TypeVar("T")
 
@@ -49,6 +53,9 @@ class UnitOfWork:
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
         retention: what goes by itself.
+        outflow: rows on their way out, see ``Outflow``.
+        intake: rows that come in.
+        integrity: what is wrong with what is kept.
     """
 
     def __init__(
@@ -68,6 +75,9 @@ class UnitOfWork:
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
+        self.outflow = partial(Outflow, connection, engine)
+        self.intake = Intake(connection, engine, self.counters)
+        self.integrity = Integrity(connection, engine, self.counters)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.

@@ -1,19 +1,38 @@
-"""Every setting, typed: given in code, or by environment variables that begin with HOLDFAST_."""
+"""Every setting, typed; a group is a section of the file, and a new setting goes to the end of its group."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from holdfast.domain.errors import InvalidInput
 from holdfast.domain.retention import Policy, Rules, Thinning
+from holdfast.settings.masks import MASK, is_secret, masked
 
 
 def _default_url() -> str:
     return f"sqlite:///{user_data_path('holdfast') / 'holdfast.db'}"
+
+
+def _in_folder(folder: str) -> str:
+    return f"sqlite:///{Path(folder) / 'holdfast.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """Another variable that gives a setting, as a source document names it; HOLDFAST_... goes before it.
+
+    Attributes:
+        variable: its name.
+        convert: makes the setting's value of the variable's text.
+    """
+
+    variable: str
+    convert: Callable[[str], Any] = str
 
 
 def _listed(value: Any) -> Any:
@@ -82,13 +101,21 @@ class RetentionPolicy(BaseModel):
         )
 
 
-class Settings(BaseSettings):
-    """The settings; a value given in code goes before the environment's."""
+class StoreSettings(BaseModel):
+    """Where things are kept."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True)
+    section: ClassVar = "store"
 
-    database_url: str = Field(default_factory=_default_url, repr=False)
+    database_url: Annotated[str, Also("ANALYSIS_STORAGE_DIR", _in_folder)] = Field(
+        default_factory=_default_url, repr=False
+    )
     """Where things are kept; a file in the user's data folder by default."""
+
+
+class RunSettings(BaseModel):
+    """How analyses are run."""
+
+    section: ClassVar = "runs"
 
     reuse_hours: float = Field(default=24.0, ge=0, le=1_000_000)
     """How old a result may be to answer a new request for the same input."""
@@ -111,6 +138,12 @@ class Settings(BaseSettings):
     dask_address: str | None = None
     """The scheduler of a Dask cluster to spread parts over instead."""
 
+
+class ServiceSettings(BaseModel):
+    """How the service answers."""
+
+    section: ClassVar = "service"
+
     authentication: Literal["auto", "token"] = "auto"
     """Who may call the service: with ``auto`` this machine only, until the first token is made; then its holders."""
 
@@ -119,6 +152,12 @@ class Settings(BaseSettings):
 
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
     """How long a request's body may take to arrive."""
+
+
+class KeepingSettings(BaseModel):
+    """How long things are kept."""
+
+    section: ClassVar = "keeping"
 
     trash_hours: float = Field(default=24.0, ge=0, le=87_600)
     """How long a deleted analysis may be restored; 0: it is deleted for good at once."""
@@ -147,11 +186,23 @@ class Settings(BaseSettings):
     ledger_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long events are kept; for ever when unset."""
 
+
+class LogSettings(BaseModel):
+    """What is logged."""
+
+    section: ClassVar = "logging"
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
 
     log_format: Literal["text", "json"] = "text"
     """How it is logged."""
+
+
+class AccessSettings(BaseModel):
+    """Who may do what, and how often."""
+
+    section: ClassVar = "access"
 
     anonymous_clients: bool = False
     """Whether the service lets clients in that nobody vouches for, each to its own results only."""
@@ -171,6 +222,27 @@ class Settings(BaseSettings):
     rate_limit_anonymous: RateLimit = "20/minute"
     """How often the anonymous clients of one address may do either, beside the limits for everybody."""
 
+
+class Settings(StoreSettings, RunSettings, ServiceSettings, KeepingSettings, LogSettings, AccessSettings, BaseSettings):
+    """The settings; made by ``read_settings``, which looks into the environment and the file."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # it is called by name
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 the contract's
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given only: the other sources are read where it is noted which value comes from where."""
+        return (init_settings,)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Whatever shows or logs the settings shows no password."""
+        for name, value in super().__repr_args__():
+            yield name, MASK if name is not None and is_secret(name, value) else masked(value)
+
     def database_path(self) -> Path | None:
         """The database's file; None for a server."""
         prefix = "sqlite:///"
@@ -187,19 +259,7 @@ class Settings(BaseSettings):
         )
 
 
-def read_settings(**given: Any) -> Settings:
-    """The settings: those given that are not None, then the environment's, then the defaults.
-
-    Raises:
-        InvalidInput: a setting has a wrong value; the error names it.
-    """
-    unknown = given.keys() - Settings.model_fields.keys()
-    if unknown:
-        raise InvalidInput(f"There is no setting {', '.join(sorted(unknown))}", settings=sorted(unknown))
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
-        ]
-        raise InvalidInput(f"A setting is not valid: {'; '.join(problems)}", problems=problems) from error
+GROUPS: tuple[type[BaseModel], ...] = tuple(
+    group for group in Settings.__bases__ if group is not BaseSettings and issubclass(group, BaseModel)
+)
+"""The groups in order; each names its section."""
