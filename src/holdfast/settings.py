@@ -171,6 +171,9 @@ class Settings(BaseSettings):
     rate_limit_anonymous: RateLimit = "20/minute"
     """How often the anonymous clients of one address may do either, beside the limits for everybody."""
 
+    streams_per_caller: int = Field(default=1000, ge=0, le=1_000_000)
+    """How many live streams an owner may have open at each service process; 0 for no limit."""
+
     def database_path(self) -> Path | None:
         """The database's file; None for a server."""
         prefix = "sqlite:///"

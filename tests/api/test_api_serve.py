@@ -1,5 +1,6 @@
 """``holdfast serve`` as people run it: a process, curl, signals."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 import holdfast
@@ -97,7 +99,51 @@ def test_several_processes_answer(database: str) -> None:
         counted = re.search(r'requests_total\{[^}]*route="/api/v1/analyses/\{analysis_id\}"[^}]*\} (\S+)', text)
         assert counted is not None
         assert float(counted[1]) == 10
-        assert ends(process) < 4
+        # As one process, and what a busy machine adds; who hangs is killed after ten seconds.
+        assert ends(process) < 9
+
+
+def processes(service: subprocess.Popen[str], number: int) -> list[psutil.Process]:
+    """Those that answer; beside them Python runs one that watches over what they share."""
+    found: list[psutil.Process] = []
+
+    def are_there() -> bool:
+        children = psutil.Process(service.pid).children()
+        found[:] = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return len(found) == number
+
+    wait_until(are_there, 60, "the processes")
+    return found
+
+
+def test_several_processes_end_at_once_with_open_streams(database: str) -> None:
+    with serving(database, "--no-worker", "--workers", "2") as (process, address), contextlib.ExitStack() as stack:
+        for _ in range(20):
+            http = stack.enter_context(httpx.Client(base_url=address, timeout=60))
+            stream = stack.enter_context(http.stream("GET", "/api/v1/events"))
+            assert next(stream.iter_raw()) == b"retry: 1000\n\n"
+        children = processes(process, 2)
+        assert ends(process) < 9
+        assert not any(child.is_running() for child in children)
+
+
+def test_another_process_takes_the_place_of_one_that_died(database: str) -> None:
+    with serving(database, "--no-worker", "--workers", "2") as (process, address):
+        assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
+        first = processes(process, 2)
+        first[0].kill()
+        wait_until(lambda: first[0] not in processes(process, 2), 60, "another process")
+        for _ in range(5):
+            assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
+        assert ends(process) < 9
+
+
+def test_nobody_goes_on_without_the_first_process(database: str) -> None:
+    with serving(database, "--no-worker", "--workers", "2") as (process, address):
+        assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
+        children = processes(process, 2)
+        process.kill()
+        wait_until(lambda: not any(child.is_running() for child in children), 60, "the others' end")
 
 
 def test_it_ends_with_bodies_under_way(database: str) -> None:
