@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 
 # What ends at its very start must not fill the log.
 _PAUSE_SECONDS = 1.0
-# Longer than each takes to end by itself.
-_PATIENCE_SECONDS = 10.0
+# Far longer than each takes to end by itself, on a busy machine too.
+_PATIENCE_SECONDS = 30.0
 
 _spawn = multiprocessing.get_context("spawn")
 # Sockets are given to the processes by their descriptors.
