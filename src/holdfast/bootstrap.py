@@ -45,6 +45,7 @@ from holdfast.store import schema
 from holdfast.store.engine import Engine
 from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
+from holdfast.tracing import spans
 from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
 from holdfast.worker import Worker, worker_name
@@ -111,7 +112,8 @@ class Holdfast:
         except BaseException:
             self.engine.close()
             raise
-        self.store = Store(self.engine, self._clock)
+        self._span = spans()
+        self.store = Store(self.engine, self._clock, self._span)
         rules = settings.rules()
         self.analyses = AnalysesService(
             self.store,
@@ -324,6 +326,7 @@ class Holdfast:
             name=worker_name(self._ids.random(4)),
             concurrency=concurrency or self.settings.concurrency,
             lease_seconds=self.settings.lease_seconds,
+            span=self._span,
         )
 
     def _schedule_sweeps(self) -> None:

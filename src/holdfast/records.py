@@ -16,7 +16,7 @@ from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
-    from holdfast.services.queries import Stats
+    from holdfast.services.queries import Stats, Total
     from holdfast.services.retention import Plan, Sweep
     from holdfast.store.runs import Attempt
 
@@ -235,9 +235,10 @@ def sweep(value: "Sweep") -> Record:
     }
 
 
-def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
-    """A page of a list."""
-    return {"items": list(items), "next_cursor": next_cursor}
+def page(items: Sequence[Record], next_cursor: str | None = None, total: "Total | None" = None) -> Record:
+    """A page of a list; with how much the whole list holds, if that was asked for."""
+    found = {"items": list(items), "next_cursor": next_cursor}
+    return found if total is None else found | {"total": {"value": total.value, "relation": total.relation.value}}
 
 
 def outcomes(items: Sequence[Record], errors: Sequence[Record]) -> Record:

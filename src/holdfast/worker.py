@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from holdfast.domain.errors import HoldfastError, StoreError
 from holdfast.domain.jobs import Job, backoff
+from holdfast.domain.ports import Spans, no_span
 from holdfast.services import Effect, GivenBack, Handler
 from holdfast.services.jobs import JobsService
 from holdfast.store.bell import Bell
@@ -56,6 +58,7 @@ class Worker:
         name: str,
         concurrency: int,
         lease_seconds: float,
+        span: Spans = no_span,
     ) -> None:
         """Prepare to work.
 
@@ -66,8 +69,10 @@ class Worker:
             name: the worker's name, of no other worker ever.
             concurrency: how many long jobs at once.
             lease_seconds: how long it may be silent before its jobs go to others.
+            span: tells which job is being done.
         """
         self.name = name
+        self._span = span
         self._jobs = jobs
         self._handlers = handlers
         self._bell = bell
@@ -164,7 +169,8 @@ class Worker:
                     self._give_back(hold.job)
                     continue
                 try:
-                    done.append((hold.job, self._handlers[hold.job.kind].handle(hold.job, hold)))
+                    with self._doing(hold.job):
+                        done.append((hold.job, self._handlers[hold.job.kind].handle(hold.job, hold)))
                 except GivenBack:
                     self._give_back(hold.job)
                 except Exception as error:  # noqa: BLE001 a handler may fail in any way, and the job keeps the reason
@@ -185,7 +191,8 @@ class Worker:
 
     def _do_long(self, hold: _Hold) -> None:
         try:
-            self._settle_one(hold.job, self._handlers[hold.job.kind].handle(hold.job, hold))
+            with self._doing(hold.job):
+                self._settle_one(hold.job, self._handlers[hold.job.kind].handle(hold.job, hold))
         except GivenBack:
             self._give_back(hold.job)
         except Exception as error:  # noqa: BLE001 as above
@@ -193,6 +200,10 @@ class Worker:
         finally:
             self._release([hold])
             self._bell.nudge()
+
+    def _doing(self, job: Job) -> AbstractContextManager[object]:
+        about = {} if job.analysis_id is None else {"analysis_id": job.analysis_id}
+        return self._span(f"job {job.kind}", job_id=job.id, attempt=job.attempt, worker=self.name, **about)
 
     def _settle_one(self, job: Job, effect: Effect | None) -> None:
         try:

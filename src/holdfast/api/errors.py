@@ -54,6 +54,13 @@ class InvalidRequest(errors.InvalidInput):
     code = "INVALID_REQUEST"
 
 
+class VersionRequired(errors.HoldfastError):
+    """The change must say which version it was made for."""
+
+    code = "VERSION_REQUIRED"
+    suggestions = ("Send the ETag of what you have as If-Match", "Read it first: the answer has its ETag")
+
+
 class RouteNotFound(errors.NotFound):
     """There is nothing at this address."""
 
@@ -99,6 +106,8 @@ STATUSES: tuple[tuple[type[errors.HoldfastError], int], ...] = (
     (errors.AnalysisGone, 410),
     (errors.NotFound, 404),
     (errors.RateLimited, 429),
+    (errors.StaleVersion, 412),
+    (VersionRequired, 428),
     (errors.Conflict, 409),
     (errors.InvalidDatabaseUrl, 500),
     (errors.InvalidInput, 422),

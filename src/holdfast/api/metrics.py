@@ -36,13 +36,20 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._store = CollectorRegistry(auto_describe=False)
         self._store.register(_StoreFigures(holdfast))
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        known = self._known.get(key)
+        if known is None:
+            # So many as there are routes and statuses; to look them up by their labels costs more than to count.
+            known = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+            self._known[key] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format; asks the store."""

@@ -34,7 +34,10 @@ def plain(value: Any) -> Record:
 
 
 def etag_of(value: Analysis) -> str:
-    """Names the state of an analysis."""
+    """Names the state of an analysis: its version, and how often it was retrieved.
+
+    If-Match compares the version alone: a retrieval between reading and changing takes nothing from either.
+    """
     return f'"{value.version}.{value.retrieval_count}"'
 
 
@@ -65,15 +68,14 @@ def one(request: Request, value: Analysis) -> Response:
     return json(records.analysis(value), headers={"etag": etag, "cache-control": "private, no-cache"})
 
 
-def payload(request: Request, digest: str, frame: bytes) -> Response:
+def payload(taken: str, digest: str, frame: bytes) -> Response:
     """A result's bytes: as they are kept for who takes zstd, otherwise unpacked, and packed anew for who takes gzip.
 
     Args:
-        request: says what is taken.
+        taken: the encoding to answer in, see ``accepted``.
         digest: SHA-256 of the content.
         frame: the content as it is kept.
     """
-    taken = accepted(request.headers.get("accept-encoding", ""))
     headers = {"vary": "Accept-Encoding", "cache-control": "private, no-cache"}
     if taken == "zstd":
         content, headers["content-encoding"] = frame, "zstd"

@@ -2,10 +2,10 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
-from holdfast.domain.errors import InvalidInput, InvalidParams
+from holdfast.domain.errors import InvalidInput, InvalidParams, StaleVersion
 
 N = TypeVar("N", float | None, int | None)
 
@@ -72,3 +72,13 @@ def check_priority(priority: int) -> int:
     if not -_LARGEST <= priority <= _LARGEST:
         raise InvalidParams(f"priority must be between -{_LARGEST} and {_LARGEST}", field="priority")
     return priority
+
+
+def check_version(version: int, wanted: Collection[int] | None, analysis_id: str | None = None) -> None:
+    """Raise StaleVersion unless ``version`` is one of those ``wanted``; None wants none in particular."""
+    if wanted is not None and version not in wanted:
+        raise StaleVersion(
+            f"It is at version {version} by now, which the change was not made for",
+            analysis_id=analysis_id,
+            version=version,
+        )

@@ -203,6 +203,11 @@ class ContentConflict(Conflict):
     code = "CONTENT_CONFLICT"
     suggestions = ("Use another id", "Leave the id out to get a new one")
 
+    @classmethod
+    def of(cls, analysis_id: str) -> "ContentConflict":
+        """The one answer whoever has the id, and whatever for: an id is all that a stranger learns to be there."""
+        return cls(f"The id {analysis_id} is taken by other content", analysis_id=analysis_id)
+
 
 class IdempotencyConflict(Conflict):
     """The idempotency key was used for another request."""
@@ -223,6 +228,14 @@ class VersionConflict(Conflict):
     code = "VERSION_CONFLICT"
     suggestions = ("Read it again and repeat the change",)
     retry_suggested = True
+
+
+class StaleVersion(VersionConflict):
+    """It is no longer at the version that the change was made for."""
+
+    code = "STALE_VERSION"
+    suggestions = ("Read it again, and repeat the change with its ETag if it still makes sense",)
+    retry_suggested = False
 
 
 class LeaseLost(Conflict):

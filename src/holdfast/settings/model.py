@@ -222,6 +222,9 @@ class AccessSettings(BaseModel):
     rate_limit_anonymous: RateLimit = "20/minute"
     """How often the anonymous clients of one address may do either, beside the limits for everybody."""
 
+    streams_per_caller: int = Field(default=1000, ge=0, le=1_000_000)
+    """How many live streams an owner may have open at each service process; 0 for no limit."""
+
 
 class Settings(StoreSettings, RunSettings, ServiceSettings, KeepingSettings, LogSettings, AccessSettings, BaseSettings):
     """The settings; made by ``read_settings``, which looks into the environment and the file."""

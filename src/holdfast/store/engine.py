@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from holdfast.domain.errors import (
     InvalidDatabaseUrl,
@@ -354,6 +355,13 @@ def _parse(url: str) -> sa.URL:
     return parsed.set(drivername="sqlite+pysqlite", query={})
 
 
+class _Compiler(SQLiteCompiler):
+    """Passes on which index a statement asks for, as MySQL's does."""
+
+    def get_from_hint_text(self, table: sa.FromClause, text: str | None) -> str | None:
+        return text
+
+
 def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     def connect() -> sqlite3.Connection:
         try:
@@ -386,6 +394,7 @@ def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     engine = sa.create_engine(
         "sqlite+pysqlite://", creator=connect, poolclass=sa.QueuePool, pool_size=16, max_overflow=48
     )
+    engine.dialect.statement_compiler = _Compiler
     # The driver's own transaction control begins late and locks later: the statements are ours.
     sa.event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
     return engine

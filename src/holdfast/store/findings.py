@@ -76,6 +76,12 @@ class Findings:
         self._connection.execute(sa.delete(tables.findings).where(_f.analysis == analysis))
         self._connection.execute(sa.delete(tables.metrics).where(_m.analysis == analysis))
 
+    def count(self, analysis: int, severities: Sequence[Severity], most: int) -> int:
+        """How many findings of these severities an analysis has; one more than ``most`` when there are more."""
+        wanted = [severity.value for severity in severities]
+        rows = sa.select(sa.literal(1)).where(_f.analysis == analysis, _f.severity.in_(wanted)).limit(most + 1)
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one())
+
     def of_analysis(
         self, analysis: int, *, severities: Sequence[Severity] = (), after: int = -1, limit: int | None = None
     ) -> list[tuple[int, Finding]]:

@@ -12,7 +12,7 @@ from holdfast.domain.analysis import Analysis, Change, Status
 from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
-from holdfast.domain.ports import Clock
+from holdfast.domain.ports import Clock, Spans, no_span
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
 from holdfast.store.counters import Counters
@@ -99,7 +99,11 @@ class UnitOfWork:
             AnalysisNotFound: there is none.
             WrongOwner: it belongs to somebody else.
         """
-        stored = self.analyses.find(analysis_id, lock=lock)
+        return self.owned(self.analyses.find(analysis_id, lock=lock), analysis_id, caller)
+
+    @staticmethod
+    def owned(stored: Stored | None, analysis_id: str, caller: Caller) -> Stored:
+        """What was found, if the caller may see it; see ``find_owned``."""
         if stored is None:
             raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
         value = stored.value
@@ -118,7 +122,7 @@ class UnitOfWork:
         if stored is None or stored.value.is_visible(self.now):
             return stored
         if not caller.may_see(stored.value.context.client_session_id):
-            raise ContentConflict(f"The id {analysis_id} is taken", analysis_id=analysis_id)
+            raise ContentConflict.of(analysis_id)
         self.drop(stored, stored.value.purged(self.now, caller.name))
         return None
 
@@ -255,9 +259,10 @@ class UnitOfWork:
 class Store:
     """The door to the store: one transaction a call."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        """Keep things in ``engine``."""
+    def __init__(self, engine: Engine, clock: Clock, span: Spans = no_span) -> None:
+        """Keep things in ``engine``; each transaction is a ``span``."""
         self.engine = engine
+        self._span = span
         self.bell = engine.bell
         self._clock = clock
 
@@ -273,16 +278,17 @@ class Store:
             uow.flush()
             return result
 
-        return self.engine.write(transaction)
+        with self._span("store.write", work=_named(work)):
+            return self.engine.write(transaction)
 
     def read(self, look: Callable[[UnitOfWork], T]) -> T:
         """Run ``look`` on one consistent state of the store."""
-        with self.engine.read() as connection:
+        with self._span("store.read", work=_named(look)), self.engine.read() as connection:
             return look(UnitOfWork(connection, self.engine, self._clock.now()))
 
     def follow(self, look: Callable[[UnitOfWork], T]) -> T:
         """As ``read``, and the ledger knows how far it is complete, so that it can be followed."""
-        with self.engine.follow() as (connection, below):
+        with self._span("store.follow", work=_named(look)), self.engine.follow() as (connection, below):
             return look(UnitOfWork(connection, self.engine, self._clock.now(), complete_below=below))
 
     def load_checkpoints(self, scope: str, keys: Sequence[str]) -> dict[str, bytes]:
@@ -296,3 +302,8 @@ class Store:
         if old:
             self.write(lambda uow: uow.runs.touch_checkpoints(scope, old, uow.now))
         return found
+
+
+def _named(work: Callable[[UnitOfWork], object]) -> str:
+    """Which use case a transaction is of."""
+    return getattr(work, "__qualname__", type(work).__qualname__).partition(".<locals>")[0]
