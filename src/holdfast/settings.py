@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.retention import Policy, Rules, Thinning
+from holdfast.domain.sync import Strategy
 
 
 def _default_url() -> str:
@@ -35,6 +36,7 @@ RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_defaul
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
@@ -146,6 +148,16 @@ class Settings(BaseSettings):
 
     ledger_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long events are kept; for ever when unset."""
+
+    sync_strategy: Strategy = Strategy.LATEST_WINS
+    """What becomes of concurrent changes of one branch: ``latest_wins``, ``merge`` or ``manual``."""
+
+    sync_counters: Names = ()
+    """Which whole numbers add up when changes are merged, as paths (``metadata.downloads``); in the environment
+    separated by commas."""
+
+    cache_mb: float = Field(default=1000.0, gt=0, le=1_000_000_000)
+    """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
