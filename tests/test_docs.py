@@ -228,7 +228,7 @@ def test_every_event_that_is_written_is_known() -> None:
         text
         for tree in trees()
         for node in ast.walk(tree)
-        if (text := constant(node)) is not None and re.fullmatch(r"(analysis|job|token)\.[a-z_]+", text)
+        if (text := constant(node)) is not None and re.fullmatch(r"(analysis|branch|conflict|job|repository|token)\.[a-z_]+", text)
     }
     assert written - EVENTS.keys() - {"analysis.run", "analysis.track"} == set()
 

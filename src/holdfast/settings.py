@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     sync_strategy: Strategy = Strategy.LATEST_WINS
     """What becomes of concurrent changes of one branch: ``latest_wins``, ``merge`` or ``manual``."""
 
-    sync_counters: Names = ()
+    sync_counters: Names = Field(default_factory=tuple)
     """Which whole numbers add up when changes are merged, as paths (``metadata.downloads``); in the environment
     separated by commas."""
 

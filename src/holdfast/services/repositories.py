@@ -324,10 +324,15 @@ class RepositoriesService:
 
         Raises:
             RepositoryNotFound: there is no such repository.
+            Forbidden: it is another owner's, or the caller is no administrator.
             InvalidTarget: it is no longer where it was, or has no location.
         """
         _require_local(caller)
-        location = self.get_repository(repo_id, caller=caller).location
+        value = self.get_repository(repo_id, caller=caller)
+        if value.client_session_id != caller.owner:
+            # Whoever may write could name a place that only administrators may read, and see what is there.
+            raise Forbidden(f"The repository {repo_id} is {value.client_session_id}'s, and not read for others")
+        location = value.location
         if not location:
             raise InvalidTarget(f"The repository {repo_id} has no location to be read from", repo_id=repo_id)
         refs = self._read_refs(location)
