@@ -24,6 +24,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.repositories import Refs
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
@@ -31,13 +32,17 @@ from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.branch_history import BranchHistoryService
+from holdfast.services.cache_entries import CacheEntriesService
 from holdfast.services.feed import Feed
 from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.repositories import RepositoriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
+from holdfast.services.sync import SyncService
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.services.transfer import TransferService
 from holdfast.settings import Settings, read_settings
@@ -85,6 +90,10 @@ class Holdfast:
         jobs: leased work.
         transfer: everything out of a store, and into another.
         integrity: what is wrong with what is kept.
+        repositories: repositories and their branches.
+        history: what was found of branches, and their figures over time.
+        cache_entries: what is noted of derived files.
+        sync: concurrent writers of branches, and their conflicts.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -142,6 +151,17 @@ class Holdfast:
             self._ids,
             anonymous_clients=settings.anonymous_clients,
             same_ip_recovery=settings.same_ip_recovery,
+        )
+        self.repositories = RepositoriesService(self.store, self._clock, self._ids, rules=rules, read_refs=_read_refs)
+        self.history = BranchHistoryService(self.store, self._clock, rules=rules)
+        self.cache_entries = CacheEntriesService(self.store, most_bytes=int(settings.cache_mb * 1_000_000))
+        self.sync = SyncService(
+            self.store,
+            self._clock,
+            self._ids,
+            strategy=settings.sync_strategy,
+            counters=settings.sync_counters,
+            rules=rules,
         )
         self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
@@ -441,6 +461,13 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     """Open a store; see ``holdfast.open``."""
     wiring = {name: options.pop(name) for name in _WIRING & options.keys()}
     return Holdfast(read_settings(database_url=url, **options), **wiring)
+
+
+def _read_refs(target: str) -> Refs:
+    # libgit2 takes a while to load, and most who open a store read no repository.
+    from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
+
+    return read_refs(target)
 
 
 _WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}

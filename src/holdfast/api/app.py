@@ -12,27 +12,63 @@ from holdfast.api import (
     accounts,
     analyses,
     audit,
+    branches,
+    conflicts,
     errors,
     jobs,
     lists,
     middleware,
     openapi,
     persistence,
+    repositories,
     results,
     retention,
     shortcut,
     stream,
+    sync,
     system,
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
 from holdfast.api.reading import Reader
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
+from holdfast.api.schemas.persistence import CleanupWanted
+from holdfast.api.schemas.repository import BranchAnalysisIn, BranchBatch, BranchIn, Choice, PointBatch, RepositoryIn
 from holdfast.api.schemas.token import NewToken
 from holdfast.bootstrap import Holdfast
 
 # How many calls of services go on at once: the more arrive together, the more are committed together.
 _THREADS = 64
+_PARTS = (
+    lists,
+    analyses,
+    results,
+    persistence,
+    repositories,
+    branches,
+    sync,
+    conflicts,
+    retention,
+    jobs,
+    audit,
+    accounts,
+    stream,
+    system,
+)
+# The bodies that routes parse themselves.
+_BODIES = (
+    NewAnalysis,
+    Refresh,
+    Resume,
+    NewToken,
+    RepositoryIn,
+    BranchIn,
+    BranchBatch,
+    BranchAnalysisIn,
+    PointBatch,
+    Choice,
+    CleanupWanted,
+)
 
 
 def create_app(hf: Holdfast) -> FastAPI:
@@ -72,10 +108,10 @@ def create_app(hf: Holdfast) -> FastAPI:
     app.state.metrics = metrics = Metrics(hf)
     app.state.streams = stream.OpenStreams(hf.settings.streams_per_caller)
     errors.install(app)
-    for part in (lists, analyses, results, persistence, retention, jobs, audit, accounts, stream, system):
+    for part in _PARTS:
         app.include_router(part.router)
     app.include_router(jobs.schedules)
-    openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
+    openapi.install(app, *_BODIES)
     settings = hf.settings
     # The last one added is the first to see a request.
     app.add_middleware(shortcut.Shortcut, routes=results.router.routes)

@@ -35,6 +35,8 @@ TAGS = [
     {"name": "analyses", "description": "Analyses: asked for, kept, found, followed, refreshed and removed."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
+    {"name": "repositories", "description": "Repositories, their branches, and what was found of these."},
+    {"name": "sync", "description": "Concurrent writers, and conflicts that wait for a choice."},
     {"name": "retention", "description": "What is kept no longer, and the trash."},
     {"name": "jobs", "description": "Leased work."},
     {"name": "audit", "description": "What happened, who did it, and when."},

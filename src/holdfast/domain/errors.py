@@ -169,6 +169,27 @@ class TokenNotFound(NotFound):
     suggestions = ("List the tokens with `holdfast token list`",)
 
 
+class RepositoryNotFound(NotFound):
+    """There is no such repository."""
+
+    code = "REPOSITORY_NOT_FOUND"
+    suggestions = ("List the repositories with `holdfast repo list`", "Add it with `holdfast repo add`")
+
+
+class BranchUnknown(NotFound):
+    """Nothing is kept of such a branch."""
+
+    code = "BRANCH_UNKNOWN"
+    suggestions = ("List the branches with `holdfast branch list`", "Read them anew with `holdfast repo sync`")
+
+
+class ConflictNotFound(NotFound):
+    """There is no such conflict."""
+
+    code = "CONFLICT_NOT_FOUND"
+    suggestions = ("List the open conflicts with `holdfast conflicts list`",)
+
+
 class AuthenticationRequired(HoldfastError):
     """Who asks is not known."""
 
@@ -236,6 +257,13 @@ class StaleVersion(VersionConflict):
     code = "STALE_VERSION"
     suggestions = ("Read it again, and repeat the change with its ETag if it still makes sense",)
     retry_suggested = False
+
+
+class AlreadyResolved(Conflict):
+    """The conflict is resolved already."""
+
+    code = "ALREADY_RESOLVED"
+    suggestions = ("Look at the branch: it is as the conflict was resolved, or later",)
 
 
 class LeaseLost(Conflict):

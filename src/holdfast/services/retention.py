@@ -148,12 +148,16 @@ class RetentionService:
                 items.append(going)
         return Plan(items=items, counts=dict(counts), bytes=size)
 
-    def sweep(self, *, stop: Callable[[], bool] = lambda: False) -> Sweep:
+    def sweep(self, *, stop: Callable[[], bool] = lambda: False, older_than: timedelta | None = None) -> Sweep:
         """Remove what is not to be kept any longer, and give its room back.
 
         Args:
             stop: asked between two transactions; when it says so, the rest is left to the next sweep.
+            older_than: remove this once also what is older, whatever the policies say.
         """
+        if older_than is not None:
+            rules = self._rules.no_older_than(older_than.total_seconds())
+            return RetentionService(self._store, rules, self._horizons, pause=self._pause).sweep(stop=stop)
         with self._store.engine.alone() as is_alone:
             if not is_alone:
                 return Sweep()
@@ -165,6 +169,7 @@ class RetentionService:
                     break
             for name, until in self._forgettable():
                 run.forget(name, until)
+            run.purge_repositories()
             run.give_back()
             self._keep_fit(sum(run.counts.values()), run)
             swept = Sweep(
@@ -313,6 +318,19 @@ class _Run:
                 self.bytes += gone.candidate.stored_size
             if self.stopped:
                 return
+
+    def purge_repositories(self) -> None:
+        """Delete for good the repositories that nobody restored in time, each in a transaction of its own."""
+
+        def work(uow: UnitOfWork) -> bool:
+            until = uow.now - timedelta(seconds=self._rules.trash_seconds)
+            found = uow.repositories.in_trash(until, 1)
+            for stored in found:
+                uow.purge_repository(stored, "system")
+            return bool(found)
+
+        while not self._stop() and self._store.write(work):
+            self.forgotten["repositories"] += 1
 
     def _drop(self, batch: Sequence[Going], uow: UnitOfWork) -> list[Going]:
         reasons = {gone.candidate.key: gone.reason for gone in batch}

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from holdfast.domain.retention import Policy, Rules, Thinning
+from holdfast.domain.sync import Strategy
 from holdfast.settings.masks import MASK, is_secret, masked
 
 
@@ -54,6 +55,7 @@ RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_defaul
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
@@ -185,6 +187,16 @@ class KeepingSettings(BaseModel):
 
     ledger_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long events are kept; for ever when unset."""
+
+    sync_strategy: Strategy = Strategy.LATEST_WINS
+    """What becomes of concurrent changes of one branch: ``latest_wins``, ``merge`` or ``manual``."""
+
+    sync_counters: Names = Field(default_factory=tuple)
+    """Which whole numbers add up when changes are merged, as paths (``metadata.downloads``); in the environment
+    separated by commas."""
+
+    cache_mb: float = Field(default=1000.0, gt=0, le=1_000_000_000)
+    """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
 
 class LogSettings(BaseModel):
