@@ -31,7 +31,9 @@ from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.comparison import ComparisonService
 from holdfast.services.feed import Feed
+from holdfast.services.freshness import FreshnessService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.results import NewResult, ResultsService
@@ -78,6 +80,8 @@ class Holdfast:
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
+        freshness: how old results are, and what has changed since.
+        comparison: analyses side by side.
         feed: live events for many watchers.
         jobs: leased work.
         tracker: speaks for the analyses that run inside this process.
@@ -137,6 +141,8 @@ class Holdfast:
             anonymous_clients=settings.anonymous_clients,
             same_ip_recovery=settings.same_ip_recovery,
         )
+        self.freshness = FreshnessService(self._clock, settings.freshness_rules())
+        self.comparison = ComparisonService(self.store)
         self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from holdfast.domain.analysis import Analysis, ErrorInfo
+from holdfast.domain.comparison import Change, Comparison, FindingChange
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric
+from holdfast.domain.freshness import Age
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_NO_AGE = Age()
+
 
 def time(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
@@ -30,8 +34,9 @@ def time(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def analysis(value: Analysis) -> Record:
-    """An analysis."""
+def analysis(value: Analysis, age: Age | None = None) -> Record:
+    """An analysis, and how old it is as ``FreshnessService.age`` says."""
+    age = age or _NO_AGE
     context = value.context
     result = value.result
     return {
@@ -67,6 +72,8 @@ def analysis(value: Analysis) -> Record:
         "started_at": time(value.started_at),
         "completed_at": time(value.completed_at),
         "updated_at": time(value.updated_at),
+        "freshness_level": None if age.level is None else age.level.value,
+        "stale_at": time(age.stale_at),
         "ttl_seconds": value.ttl_seconds,
         "expires_at": time(value.expires_at),
         "retrieval_count": value.retrieval_count,
@@ -135,6 +142,26 @@ def progress_of(value: Progress) -> Record:
         "started_at": time(value.started_at),
         "updated_at": time(value.updated_at),
     }
+
+
+def comparison(value: Comparison) -> Record:
+    """Two analyses side by side, without their findings."""
+    before, after = value.sizes
+    return {
+        "analysis_id": value.after.analysis_id,
+        "against": value.before.analysis_id,
+        "findings": {change.value: value.findings[change] for change in Change},
+        "metrics": [
+            {"name": metric.name, "before": metric.before, "after": metric.after, "difference": metric.difference}
+            for metric in value.metrics
+        ],
+        "size_bytes": {"before": before, "after": after},
+    }
+
+
+def finding_change(value: FindingChange) -> Record:
+    """A finding and what became of it."""
+    return {"change": value.change.value, "finding": finding(value.ordinal, value.finding)}
 
 
 def finding(ordinal: int, value: Finding) -> Record:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.errors import InvalidInput
+from holdfast.domain.freshness import FreshnessRules, Thresholds
 from holdfast.domain.retention import Policy, Rules, Thinning
 
 
@@ -36,6 +37,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 
 
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
+_Hours = Annotated[float, Field(gt=0, le=876_000)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
 
@@ -80,6 +82,41 @@ class RetentionPolicy(BaseModel):
             ),
             ttl_seconds=self.ttl_seconds,
         )
+
+
+class FreshnessThresholds(BaseModel):
+    """From which age on results of a kind are of the next level; see ``domain.freshness.Thresholds``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fresh_hours: _Hours | None = None
+    """Fresh below it; an hour, or ``stale_hours`` where that is less, when unset."""
+
+    stale_hours: _Hours | None = None
+    """Stale from it on; ``stale_threshold_hours`` when unset."""
+
+    very_stale_hours: _Hours | None = None
+    """Very stale from it on; a week, or ``stale_hours`` where that is more, when unset."""
+
+    @model_validator(mode="after")
+    def _rise(self) -> "FreshnessThresholds":
+        given = [hours for hours in (self.fresh_hours, self.stale_hours, self.very_stale_hours) if hours is not None]
+        if given != sorted(given):
+            raise ValueError("fresh_hours, stale_hours and very_stale_hours must not fall")
+        return self
+
+    def rule(self, default: Thresholds) -> Thresholds:
+        """The same for the rule."""
+        rule = default.stale_after(_in_seconds(self.stale_hours))
+        return Thresholds(
+            fresh_seconds=_in_seconds(self.fresh_hours) or rule.fresh_seconds,
+            stale_seconds=rule.stale_seconds,
+            very_stale_seconds=_in_seconds(self.very_stale_hours) or rule.very_stale_seconds,
+        )
+
+
+def _in_seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600
 
 
 class Settings(BaseSettings):
@@ -147,6 +184,15 @@ class Settings(BaseSettings):
     ledger_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long events are kept; for ever when unset."""
 
+    stale_threshold_hours: _Hours = 24.0
+    """From which age on a result is stale."""
+
+    freshness: dict[_Kind, FreshnessThresholds] = {}
+    """Other thresholds of age: by kind, ``*`` for all other kinds."""
+
+    changed_items: int = Field(default=10, ge=0, le=1_000_000_000)
+    """More changed items than this make a result stale."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
 
@@ -175,6 +221,16 @@ class Settings(BaseSettings):
         """The database's file; None for a server."""
         prefix = "sqlite:///"
         return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None
+
+    def freshness_rules(self) -> FreshnessRules:
+        """What freshness goes by."""
+        default = Thresholds().stale_after(self.stale_threshold_hours * 3600)
+        own = {kind: thresholds.rule(default) for kind, thresholds in self.freshness.items()}
+        return FreshnessRules(
+            default=own.pop("*", default),
+            kinds=own,
+            changed_items=self.changed_items,
+        )
 
     def rules(self) -> Rules:
         """What retention goes by."""

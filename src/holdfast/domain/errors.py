@@ -156,6 +156,13 @@ class ResultNotFound(NotFound):
     suggestions = ("Wait until it completes", "Resume it if it ended without a result")
 
 
+class NothingToCompare(NotFound):
+    """There is no earlier analysis of the same to compare with."""
+
+    code = "NOTHING_TO_COMPARE"
+    suggestions = ("Name the analysis to compare with", "Refresh it first")
+
+
 class JobNotFound(NotFound):
     """There is no such job."""
 

@@ -14,6 +14,7 @@ from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
+from holdfast.store.comparison import Comparisons
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
@@ -49,6 +50,7 @@ class UnitOfWork:
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
         retention: what goes by itself.
+        comparisons: analyses side by side.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class UnitOfWork:
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
+        self.comparisons = Comparisons(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
