@@ -15,6 +15,7 @@ from holdfast.domain.retention import Candidate
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import insert_into
+from holdfast.store.repositories import subject_in_use
 from holdfast.store.runs import run_scope
 
 _t = tables.analyses.c
@@ -185,7 +186,7 @@ class Retention:
         self._connection.execute(sa.delete(tables.payloads).where(_p.hash.in_(hashes), _p.reference_count <= 0))
 
     def drop_unused_subjects(self, keys: set[int]) -> None:
-        """Forget those of these subjects that no analysis is about any more."""
+        """Forget those of these subjects that nothing is about any more."""
         if not keys:
             return
         subject = tables.subjects.c.id
@@ -194,8 +195,7 @@ class Retention:
         select = self._engine.skip_locked(sa.select(tables.subjects.c.id).where(subject.in_(sorted(keys))))
         held = list(self._connection.execute(select).scalars())
         if held:
-            in_use = sa.exists().where(_t.subject == subject)
-            self._connection.execute(sa.delete(tables.subjects).where(subject.in_(held), ~in_use))
+            self._connection.execute(sa.delete(tables.subjects).where(subject.in_(held), ~subject_in_use()))
 
     def forget(self, name: str, until: datetime, limit: int) -> int:
         """Forget rows of one table that are of no use any more.

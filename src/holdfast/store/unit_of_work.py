@@ -12,8 +12,10 @@ from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConfli
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
+from holdfast.domain.repositories import BRANCH_SUBJECT
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
+from holdfast.store.branches import Branches
 from holdfast.store.comparison import Comparisons
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
@@ -23,6 +25,7 @@ from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
+from holdfast.store.repositories import Repositories
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
 from holdfast.store.subjects import Subjects
@@ -51,6 +54,8 @@ class UnitOfWork:
         rate_limits: how often things were done.
         retention: what goes by itself.
         comparisons: analyses side by side.
+        repositories: the repositories.
+        branches: their branches.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class UnitOfWork:
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
         self.comparisons = Comparisons(connection)
+        self.repositories = Repositories(connection, engine)
+        self.branches = Branches(connection, engine)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -160,6 +167,7 @@ class UnitOfWork:
                 self.counters.add("owners")
         for change in added:
             self._count(change.value, 1)
+            self._note_branch(inserted[change.value.analysis_id], change.value)
         return inserted
 
     def save(
@@ -185,6 +193,8 @@ class UnitOfWork:
             self.analyses.update(stored.key, before, after)
             self._count(before, -1)
             self._count(after, 1)
+            if before.status is not after.status:
+                self._note_branch(stored.key, after)
         if payload is not None and before.result is not None:
             self.payloads.release(before.result.hash)
         if findings is not None:
@@ -229,6 +239,16 @@ class UnitOfWork:
         """Write what was held back until the end of the transaction."""
         self.ledger.flush()
         self.counters.flush()
+
+    def _note_branch(self, key: int, value: Analysis) -> None:
+        """A branch knows when it was last analysed, whoever did it."""
+        about = value.subject
+        if about is None or about.kind != BRANCH_SUBJECT or value.status is not Status.COMPLETED:
+            return
+        subject = self.subjects.find(about.kind, about.key)
+        if subject is not None:
+            at = value.completed_at or value.updated_at
+            self.branches.analyzed(subject, value.context.client_session_id, key, about.revision, at)
 
     def _count(self, value: Analysis, sign: int) -> None:
         size = 0 if value.result is None else value.result.stored_size

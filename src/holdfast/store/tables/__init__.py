@@ -5,12 +5,24 @@ from holdfast.store.tables.analyses import analyses, finding_items, findings, me
 from holdfast.store.tables.base import metadata
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
+from holdfast.store.tables.repositories import (
+    branch_versions,
+    branches,
+    cache_entries,
+    conflicts,
+    metric_points,
+    repositories,
+)
 from holdfast.store.tables.runs import attempts, checkpoints, progress
 
 __all__ = [
     "analyses",
     "attempts",
+    "branch_versions",
+    "branches",
+    "cache_entries",
     "checkpoints",
+    "conflicts",
     "counters",
     "finding_items",
     "findings",
@@ -19,11 +31,13 @@ __all__ = [
     "ledger",
     "marks",
     "metadata",
+    "metric_points",
     "metrics",
     "owners",
     "payloads",
     "progress",
     "rate_limits",
+    "repositories",
     "schedules",
     "secrets",
     "subjects",

@@ -83,6 +83,7 @@ analyses = sa.Table(
     sa.Index(None, "kind", "created_at", "id"),
     sa.Index(None, "status", "created_at", "id"),
     sa.Index(None, "subject", "created_at", "id"),
+    sa.Index(None, "subject", "revision", "created_at", "id"),
     sa.Index(None, "client_session_id", "fingerprint", "created_at", "id"),
     *(
         index_where(f"{name} IS NOT NULL", name, "created_at", "id")
