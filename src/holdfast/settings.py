@@ -5,11 +5,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.freshness import FreshnessRules, Thresholds
+from holdfast.domain.refresh import RefreshRules, Window
 from holdfast.domain.retention import Policy, Rules, Thinning
 
 
@@ -31,12 +41,19 @@ def _is_rate_limit(value: str) -> str:
     return value
 
 
+def _is_window(value: str) -> str:
+    if value.strip():
+        Window.of(value)
+    return value.strip()
+
+
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
+RefreshWindow = Annotated[str, AfterValidator(_is_window), Field(validate_default=False)]
 _Hours = Annotated[float, Field(gt=0, le=876_000)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
@@ -193,6 +210,24 @@ class Settings(BaseSettings):
     changed_items: int = Field(default=10, ge=0, le=1_000_000_000)
     """More changed items than this make a result stale."""
 
+    auto_refresh: bool = False
+    """Whether workers refresh stale branches by themselves, until somebody enables or disables it."""
+
+    auto_refresh_minutes: float = Field(default=30.0, ge=0.1, le=525_600)
+    """How often a worker looks for what is stale."""
+
+    refresh_concurrency: int = Field(default=1, ge=1, le=1000)
+    """How many refreshes that nobody asked for may wait or run at once."""
+
+    refresh_window: RefreshWindow = ""
+    """In which hours they begin, in UTC (``22:00-06:00``); empty for any time."""
+
+    watch_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """How often a worker looks where the branches of repositories on its machine are; 0 for never."""
+
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, max_length=1024)
+    """What code hosts sign the pushes with that they tell of; without it none is heard."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
 
@@ -230,6 +265,15 @@ class Settings(BaseSettings):
             default=own.pop("*", default),
             kinds=own,
             changed_items=self.changed_items,
+        )
+
+    def refresh_rules(self) -> RefreshRules:
+        """What refreshing by itself goes by."""
+        return RefreshRules(
+            is_enabled=self.auto_refresh,
+            check_seconds=self.auto_refresh_minutes * 60,
+            concurrency=self.refresh_concurrency,
+            window=Window.of(self.refresh_window) if self.refresh_window else None,
         )
 
     def rules(self) -> Rules:

@@ -176,6 +176,27 @@ class TokenNotFound(NotFound):
     suggestions = ("List the tokens with `holdfast token list`",)
 
 
+class RepositoryNotFound(NotFound):
+    """There is no such repository."""
+
+    code = "REPOSITORY_NOT_FOUND"
+    suggestions = ("List the repositories with `holdfast repo list`", "Add it with `holdfast repo add`")
+
+
+class BranchUnknown(NotFound):
+    """Nothing is kept of such a branch."""
+
+    code = "BRANCH_UNKNOWN"
+    suggestions = ("List the branches with `holdfast branch list`", "Read them anew with `holdfast repo sync`")
+
+
+class RefreshNotFound(NotFound):
+    """There is no such refresh."""
+
+    code = "REFRESH_NOT_FOUND"
+    suggestions = ("List the refreshes with `holdfast schedule list`",)
+
+
 class AuthenticationRequired(HoldfastError):
     """Who asks is not known."""
 
@@ -230,6 +251,13 @@ class VersionConflict(Conflict):
     code = "VERSION_CONFLICT"
     suggestions = ("Read it again and repeat the change",)
     retry_suggested = True
+
+
+class RefreshUnderWay(Conflict):
+    """The branch is being refreshed."""
+
+    code = "REFRESH_UNDER_WAY"
+    suggestions = ("Wait until it is over", "Cancel its analysis")
 
 
 class LeaseLost(Conflict):

@@ -7,7 +7,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
-from holdfast.domain.analysis import Analysis, Change, Status
+from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
 from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
@@ -20,11 +20,13 @@ from holdfast.store.comparison import Comparisons
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
+from holdfast.store.freshness import FreshnessFacts
 from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
+from holdfast.store.refreshes import Refreshes, StoredRefresh
 from holdfast.store.repositories import Repositories
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
@@ -54,6 +56,8 @@ class UnitOfWork:
         rate_limits: how often things were done.
         retention: what goes by itself.
         comparisons: analyses side by side.
+        freshness: how branches stand.
+        refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
     """
@@ -78,6 +82,8 @@ class UnitOfWork:
         self.comparisons = Comparisons(connection)
         self.repositories = Repositories(connection, engine)
         self.branches = Branches(connection, engine)
+        self.freshness = FreshnessFacts(connection, self.repositories, now)
+        self.refreshes = Refreshes(connection, engine)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -195,6 +201,7 @@ class UnitOfWork:
             self._count(after, 1)
             if before.status is not after.status:
                 self._note_branch(stored.key, after)
+                self._note_refreshes(after)
         if payload is not None and before.result is not None:
             self.payloads.release(before.result.hash)
         if findings is not None:
@@ -212,6 +219,10 @@ class UnitOfWork:
         value = stored.value
         if not self.analyses.delete(stored.key):
             return False
+        if not value.status.ended and value.location:
+            gone = ErrorInfo(code="ANALYSIS_GONE", message="Its analysis was deleted while it ran")
+            for refresh in self.refreshes.of_analysis(value.analysis_id):
+                self.end_refresh(refresh, gone)
         if value.result is not None:
             self.payloads.release(value.result.hash)
         self.runs.drop_checkpoints(run_scope(value.analysis_id))
@@ -249,6 +260,27 @@ class UnitOfWork:
         if subject is not None:
             at = value.completed_at or value.updated_at
             self.branches.analyzed(subject, value.context.client_session_id, key, about.revision, at)
+
+    def _note_refreshes(self, value: Analysis) -> None:
+        """A refresh ends with its analysis, however that ends."""
+        if not value.status.ended or not value.location:
+            return
+        for stored in self.refreshes.of_analysis(value.analysis_id):
+            self.end_refresh(stored, value.error if value.status is not Status.COMPLETED else None)
+
+    def end_refresh(self, stored: StoredRefresh, error: ErrorInfo | None) -> None:
+        """Write that a refresh is over, with its event; where it ran by itself, the next one may begin.
+
+        Args:
+            stored: the refresh as it was read in this transaction.
+            error: why there is no new result; None if there is one.
+        """
+        change = stored.value.ended(self.now, error)
+        self.refreshes.update(stored, change.value)
+        if error is None:
+            self.refreshes.forgive(stored.branch)
+        self.ledger.append(change.events)
+        self.jobs.enqueue(change.jobs, self.now)
 
     def _count(self, value: Analysis, sign: int) -> None:
         size = 0 if value.result is None else value.result.stored_size
