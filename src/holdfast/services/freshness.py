@@ -1,6 +1,6 @@
 """How old results are, what has changed since, and whether to make them anew."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -164,7 +164,6 @@ class FreshnessService:
 
     def get_staleness_info(self, repo_id: str, branch_name: str, *, caller: Caller = LOCAL) -> Staleness:
         """How a branch stands; one that is not known, or not the caller's, was never analysed."""
-        version = self._version(self._branch_kind)
 
         def look(uow: UnitOfWork) -> tuple[BranchFacts | None, RefreshTask | None, Estimate, datetime]:
             repository = uow.freshness.repository(repo_id, caller)
@@ -179,9 +178,7 @@ class FreshnessService:
         known, waiting, estimate, now = self._store.read(look)
         if known is None:
             return self._unknown(repo_id, branch_name, now)
-        if known.kind is not None and known.kind != self._branch_kind:
-            version = self._version(known.kind)
-        return replace(self._judged(known, version, now), estimate=estimate, refresh=waiting)
+        return replace(self._judged(known, self._versions(known.kind), now), estimate=estimate, refresh=waiting)
 
     def get_staleness_infos(
         self, repo_id: str, branch_names: Sequence[str], *, caller: Caller = LOCAL
@@ -194,7 +191,7 @@ class FreshnessService:
             caller: who asks.
         """
         check_limit(max(len(branch_names), 1), _LARGEST_PAGE)
-        version = self._version(self._branch_kind)
+        versions = self._versions(self._branch_kind)
 
         def look(uow: UnitOfWork) -> tuple[dict[str, BranchFacts], datetime]:
             repository = uow.freshness.repository(repo_id, caller)
@@ -202,7 +199,7 @@ class FreshnessService:
 
         known, now = self._store.read(look)
         return [
-            self._judged(known[name], version, now) if name in known else self._unknown(repo_id, name, now)
+            self._judged(known[name], versions, now) if name in known else self._unknown(repo_id, name, now)
             for name in branch_names
         ]
 
@@ -221,15 +218,14 @@ class FreshnessService:
             RepositoryNotFound: there is no such repository.
         """
         check_limit(limit, _LARGEST_PAGE)
-        version = self._version(self._branch_kind)
+        versions = self._versions(self._branch_kind)
 
         def look(uow: UnitOfWork) -> tuple[list[BranchFacts], datetime]:
             key = _required(uow, repo_id, caller)
-            versions = self._versions(version)
             return uow.freshness.stale(self._rules, versions, repository=key, after=after, limit=limit + 1), uow.now
 
         found, now = self._store.read(look)
-        items = [self._judged(known, version, now) for known in found[:limit]]
+        items = [self._judged(known, versions, now) for known in found[:limit]]
         return StalePage(items=items, next=items[-1].branch_name if len(found) > limit else None)
 
     def overview(self, repo_id: str | None = None, *, caller: Caller = LOCAL) -> Overview:
@@ -238,7 +234,7 @@ class FreshnessService:
         Raises:
             RepositoryNotFound: there is no such repository.
         """
-        versions = self._versions(self._version(self._branch_kind))
+        versions = self._versions(self._branch_kind)
 
         def look(uow: UnitOfWork) -> Overview:
             key = None if repo_id is None else _required(uow, repo_id, caller)
@@ -268,9 +264,9 @@ class FreshnessService:
 
         self._store.write(work)
 
-    def _judged(self, known: BranchFacts, version: str, now: datetime) -> Staleness:
-        facts = replace(known.facts, current_version=version)
-        thresholds = self._rules.of(known.kind or self._branch_kind, known.stale_after_seconds)
+    def _judged(self, known: BranchFacts, versions: Mapping[str, str], now: datetime) -> Staleness:
+        facts = replace(known.facts, current_version=versions.get(known.kind or "", ""))
+        thresholds = self._rules.of(known.kind or "", known.stale_after_seconds)
         return Staleness(
             repo_id=known.repo_id,
             branch_name=known.branch_name,
@@ -290,7 +286,7 @@ class FreshnessService:
             repo_id=repo_id,
             branch_name=branch_name,
             exists=False,
-            freshness=judge(Facts(), self._rules.of(self._branch_kind), now),
+            freshness=judge(Facts(), self._rules.of(""), now),
             checked_at=now,
         )
 
@@ -299,8 +295,9 @@ class FreshnessService:
         of_subject = uow.freshness.durations(owner, kind, known.subject, _RUNS)
         return estimated(of_subject, () if of_subject else uow.freshness.durations(owner, kind, None, _RUNS))
 
-    def _versions(self, version: str) -> dict[str, str]:
-        return {self._branch_kind: version} if version else {}
+    def _versions(self, kind: str | None) -> dict[str, str]:
+        version = "" if kind is None else self._version(kind)
+        return {} if kind is None or not version else {kind: version}
 
     def _version(self, kind: str) -> str:
         try:

@@ -313,7 +313,7 @@ class Submitted(Protocol):
 class Prepare(Protocol):
     """Makes a request for an analysis definite; see ``AnalysesService.prepare``."""
 
-    def __call__(  # noqa: PLR0913 as for what it stands for
+    def __call__(
         self,
         kind: str,
         target: str,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,7 +23,9 @@ _r = tables.repositories.c
 _a = tables.analyses.c
 _w = tables.branch_watches.c
 _q = tables.refreshes.c
-_MICROSECONDS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS = 1_000_000.0
 
 _FROM = (
     tables.branches.join(tables.repositories, _r.id == _b.repository)
@@ -285,7 +287,7 @@ class FreshnessFacts:
 
     def _age(self) -> sa.ColumnElement[float]:
         """Seconds since the latest analysis."""
-        now = sa.type_coerce(sa.literal(self._now, type_=Timestamp), sa.BigInteger)
+        now = sa.literal((self._now - _EPOCH) // _MICROSECOND, sa.BigInteger)
         passed = sa.cast(now - sa.type_coerce(_b.last_analyzed, sa.BigInteger), sa.Float) / _MICROSECONDS
         return sa.case((passed < 0, 0.0), else_=passed)
 

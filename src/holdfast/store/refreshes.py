@@ -41,7 +41,7 @@ _ROWS = sa.select(tables.refreshes, _b.name.label("branch_name"), _r.repo_id).se
 _OF_ANALYSIS = Prepared(
     lambda _: sa.select(_t.task_id).where(
         _t.analysis_id == sa.bindparam("wanted"),
-        _t.status.in_([TaskStatus.EXECUTING.value, TaskStatus.FAILED.value]),
+        sa.or_(_t.status == TaskStatus.EXECUTING.value, _t.status == TaskStatus.FAILED.value),
     )
 )
 
