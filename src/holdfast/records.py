@@ -10,14 +10,16 @@ from holdfast.domain.comparison import Change, Comparison, FindingChange
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric
-from holdfast.domain.freshness import Age
+from holdfast.domain.freshness import Age, Changes
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.progress import Progress
+from holdfast.domain.refresh import AutoRefresh, RefreshTask
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
+    from holdfast.services.freshness import Staleness
     from holdfast.services.queries import Stats
     from holdfast.services.retention import Plan, Sweep
     from holdfast.store.runs import Attempt
@@ -162,6 +164,82 @@ def comparison(value: Comparison) -> Record:
 def finding_change(value: FindingChange) -> Record:
     """A finding and what became of it."""
     return {"change": value.change.value, "finding": finding(value.ordinal, value.finding)}
+
+
+def changes(value: Changes) -> Record:
+    """What has changed since an analysis."""
+    return {
+        "added": value.added,
+        "modified": value.modified,
+        "deleted": value.deleted,
+        "total": value.total,
+        "added_names": list(value.added_names),
+        "modified_names": list(value.modified_names),
+        "deleted_names": list(value.deleted_names),
+        "is_partial": value.is_partial,
+    }
+
+
+def staleness(value: "Staleness") -> Record:
+    """How a branch stands."""
+    found, advice = value.freshness, value.freshness.recommendation
+    age = found.age_seconds
+    return {
+        "repo_id": value.repo_id,
+        "branch_name": value.branch_name,
+        "exists": value.exists,
+        "is_stale": found.is_stale,
+        "last_analyzed": time(value.last_analyzed),
+        "age_hours": None if age is None else round(age / 3600, 4),
+        "threshold_hours": round(found.threshold_seconds / 3600, 4),
+        "level": None if found.level is None else found.level.value,
+        "stale_at": time(found.stale_at),
+        "reason": found.reasons[0].value if found.reasons else None,
+        "reasons": [reason.value for reason in found.reasons],
+        "changes": None if found.changes is None else changes(found.changes),
+        "recommendation": {
+            "should_refresh": advice.should_refresh,
+            "urgency": advice.urgency.value,
+            "message": advice.message,
+            "suggestion": advice.suggestion,
+        },
+        "estimated_seconds": value.estimate.seconds,
+        "estimate_basis": value.estimate.basis,
+        "estimate_runs": value.estimate.runs,
+        "analysis_id": value.analysis_id,
+        "commit_sha": value.commit_sha,
+        "analyzed_commit_sha": value.analyzed_commit_sha,
+        "marked_at": time(value.marked_at),
+        "marked_by": value.marked_by,
+        "refresh": None if value.refresh is None else refresh_task(value.refresh),
+        "checked_at": time(value.checked_at),
+    }
+
+
+def refresh_task(value: RefreshTask) -> Record:
+    """A refresh of a branch."""
+    known = {name: getattr(value, name) for name in RefreshTask.__slots__}
+    moments = ("run_at", "created_at", "started_at", "finished_at", "retry_at")
+    return {
+        **known,
+        **{name: time(known[name]) for name in moments},
+        "status": value.status.value,
+        "error": None if value.error is None else error_info(value.error),
+    }
+
+
+def auto_refresh(value: AutoRefresh) -> Record:
+    """How refreshing by itself stands."""
+    return {
+        "running": value.running,
+        "auto_refresh_enabled": value.auto_refresh_enabled,
+        "check_interval_minutes": value.check_interval_minutes,
+        "currently_refreshing": value.currently_refreshing,
+        "refreshing_branches": [
+            {"repo_id": repo_id, "branch_name": name} for repo_id, name in value.refreshing_branches
+        ],
+        "next_check_at": time(value.next_check_at),
+    }
 
 
 def finding(ordinal: int, value: Finding) -> Record:

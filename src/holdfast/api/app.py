@@ -19,10 +19,12 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    refresh,
     results,
     retention,
     stream,
     system,
+    webhooks,
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
@@ -61,7 +63,20 @@ def create_app(hf: Holdfast) -> FastAPI:
     app.state.access = access = Access(hf)
     app.state.metrics = metrics = Metrics(hf)
     errors.install(app)
-    for part in (lists, analyses, comparison, results, persistence, retention, jobs, accounts, stream, system):
+    for part in (
+        lists,
+        analyses,
+        comparison,
+        results,
+        persistence,
+        retention,
+        jobs,
+        accounts,
+        stream,
+        system,
+        refresh,
+        webhooks,
+    ):
         app.include_router(part.router)
     openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
     settings = hf.settings

@@ -34,6 +34,7 @@ TAGS = [
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
     {"name": "retention", "description": "What is kept no longer, and the trash."},
+    {"name": "freshness", "description": "What is stale, and refreshing it."},
     {"name": "jobs", "description": "Leased work."},
     {"name": "accounts", "description": "Tokens and anonymous clients."},
     {"name": "service", "description": "What the service says of itself."},
