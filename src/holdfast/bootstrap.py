@@ -25,6 +25,7 @@ from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Phase, Progress
 from holdfast.domain.refresh import CHECK_JOB, WATCH_JOB
+from holdfast.domain.repositories import Refs
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
@@ -32,15 +33,19 @@ from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.branch_history import BranchHistoryService
+from holdfast.services.cache_entries import CacheEntriesService
 from holdfast.services.comparison import ComparisonService
 from holdfast.services.feed import Feed
 from holdfast.services.freshness import FreshnessService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
+from holdfast.services.repositories import RepositoriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
+from holdfast.services.sync import SyncService
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
@@ -89,6 +94,10 @@ class Holdfast:
         comparison: analyses side by side.
         feed: live events for many watchers.
         jobs: leased work.
+        repositories: repositories and their branches.
+        history: what was found of branches, and their figures over time.
+        cache_entries: what is noted of derived files.
+        sync: concurrent writers of branches, and their conflicts.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -153,6 +162,17 @@ class Holdfast:
         self.refresh = RefreshService(self.store, self._ids, refresh)
         self.watcher = WatchService(self.store)
         self.comparison = ComparisonService(self.store)
+        self.repositories = RepositoriesService(self.store, self._clock, self._ids, rules=rules, read_refs=_read_refs)
+        self.history = BranchHistoryService(self.store, self._clock, rules=rules)
+        self.cache_entries = CacheEntriesService(self.store, most_bytes=int(settings.cache_mb * 1_000_000))
+        self.sync = SyncService(
+            self.store,
+            self._clock,
+            self._ids,
+            strategy=settings.sync_strategy,
+            counters=settings.sync_counters,
+            rules=rules,
+        )
         self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
@@ -462,6 +482,13 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     """Open a store; see ``holdfast.open``."""
     wiring = {name: options.pop(name) for name in _WIRING & options.keys()}
     return Holdfast(read_settings(database_url=url, **options), **wiring)
+
+
+def _read_refs(target: str) -> Refs:
+    # libgit2 takes a while to load, and most who open a store read no repository.
+    from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
+
+    return read_refs(target)
 
 
 _WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}

@@ -21,6 +21,7 @@ from holdfast.domain.errors import InvalidInput
 from holdfast.domain.freshness import FreshnessRules, Thresholds
 from holdfast.domain.refresh import RefreshRules, Window
 from holdfast.domain.retention import Policy, Rules, Thinning
+from holdfast.domain.sync import Strategy
 
 
 def _default_url() -> str:
@@ -52,6 +53,7 @@ RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_defaul
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 RefreshWindow = Annotated[str, AfterValidator(_is_window), Field(validate_default=False)]
 _Hours = Annotated[float, Field(gt=0, le=876_000)]
@@ -227,6 +229,15 @@ class Settings(BaseSettings):
 
     webhook_secret: SecretStr | None = Field(default=None, min_length=16, max_length=1024)
     """What code hosts sign the pushes with that they tell of; without it none is heard."""
+    sync_strategy: Strategy = Strategy.LATEST_WINS
+    """What becomes of concurrent changes of one branch: ``latest_wins``, ``merge`` or ``manual``."""
+
+    sync_counters: Names = ()
+    """Which whole numbers add up when changes are merged, as paths (``metadata.downloads``); in the environment
+    separated by commas."""
+
+    cache_mb: float = Field(default=1000.0, gt=0, le=1_000_000_000)
+    """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""

@@ -100,7 +100,7 @@ def _one(session: Session, item: "Staleness") -> ExitCode:
     from holdfast.cli import views
 
     found, changes, estimate = item.freshness, item.freshness.changes, item.estimate
-    rows = [
+    rows: list[tuple[str, views.Cell | None]] = [
         ("branch", views.Middle(f"{item.repo_id} {item.branch_name}")),
         ("result", found.recommendation.message),
         ("level", None if found.level is None else Text(found.level.value.replace("_", " "), _LEVELS[found.level])),

@@ -197,6 +197,13 @@ class RefreshNotFound(NotFound):
     suggestions = ("List the refreshes with `holdfast schedule list`",)
 
 
+class ConflictNotFound(NotFound):
+    """There is no such conflict."""
+
+    code = "CONFLICT_NOT_FOUND"
+    suggestions = ("List the open conflicts with `holdfast conflicts list`",)
+
+
 class AuthenticationRequired(HoldfastError):
     """Who asks is not known."""
 
@@ -258,6 +265,13 @@ class RefreshUnderWay(Conflict):
 
     code = "REFRESH_UNDER_WAY"
     suggestions = ("Wait until it is over", "Cancel its analysis")
+
+
+class AlreadyResolved(Conflict):
+    """The conflict is resolved already."""
+
+    code = "ALREADY_RESOLVED"
+    suggestions = ("Look at the branch: it is as the conflict was resolved, or later",)
 
 
 class LeaseLost(Conflict):

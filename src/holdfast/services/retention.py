@@ -165,6 +165,7 @@ class RetentionService:
                     break
             for name, until in self._forgettable():
                 run.forget(name, until)
+            run.purge_repositories()
             run.give_back()
             self._keep_fit(sum(run.counts.values()), run)
             swept = Sweep(
@@ -313,6 +314,19 @@ class _Run:
                 self.bytes += gone.candidate.stored_size
             if self.stopped:
                 return
+
+    def purge_repositories(self) -> None:
+        """Delete for good the repositories that nobody restored in time, each in a transaction of its own."""
+
+        def work(uow: UnitOfWork) -> bool:
+            until = uow.now - timedelta(seconds=self._rules.trash_seconds)
+            found = uow.repositories.in_trash(until, 1)
+            for stored in found:
+                uow.purge_repository(stored, "system")
+            return bool(found)
+
+        while not self._stop() and self._store.write(work):
+            self.forgotten["repositories"] += 1
 
     def _drop(self, batch: Sequence[Going], uow: UnitOfWork) -> list[Going]:
         reasons = {gone.candidate.key: gone.reason for gone in batch}

@@ -72,12 +72,12 @@ class WatchService:
 
     def _look_at(self, watched: Watched) -> int:
         # With libgit2 it takes a tenth of a second, and only a worker looks.
-        from holdfast.analyzers.code import refs  # noqa: PLC0415
+        from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
 
         if "://" in watched.location:
             return 0
         try:
-            tips = refs.branch_tips(watched.location)
+            tips = {ref.name: ref.commit_sha for ref in read_refs(watched.location).branches}
         except HoldfastError as error:
             # It may be on another machine, or unmounted: what is known of it stays.
             _log.info("The repository %s cannot be looked at: %s", watched.location, error)
@@ -103,12 +103,12 @@ class WatchService:
 
     @staticmethod
     def _changes(watched: Watched, seen: Seen, commit_sha: str) -> Changes | None:
-        from holdfast.analyzers.code import refs  # noqa: PLC0415 as above
+        from holdfast.analyzers.code.changes import changed_files  # noqa: PLC0415 as above
 
         if not seen.analyzed_commit_sha:
             return None
         try:
-            return refs.changed_files(watched.location, seen.analyzed_commit_sha, commit_sha)
+            return changed_files(watched.location, seen.analyzed_commit_sha, commit_sha)
         except HoldfastError as error:
             # After a force push what was analysed may be gone. That the branch has moved is told all the same.
             _log.info("What changed on %s cannot be told: %s", seen.name, error)

@@ -1,6 +1,6 @@
 """The branches of repositories."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -9,13 +9,18 @@ import sqlalchemy as sa
 
 from holdfast.domain.errors import VersionConflict
 from holdfast.domain.repositories import Branch
+from holdfast.domain.sync import Version
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import Prepared
 from holdfast.store.repositories import StoredRepository
 from holdfast.store.types import FreeText, Timestamp
 
+KEPT_VERSIONS = 64
+"""How many versions of a branch are kept: enough for as many writers who begin with the same one."""
+
 _t = tables.branches.c
+_v = tables.branch_versions.c
 _FIELDS = tuple(field.name for field in fields(Branch) if field.name != "repo_id")
 # What writers say of a branch; the rest is noted of it by itself.
 _DECLARED = (
@@ -58,6 +63,13 @@ _ANALYZED = Prepared(
     )
 )
 
+_KEEP = Prepared(lambda insert: insert(tables.branch_versions))
+_FORGET = Prepared(
+    lambda _: sa.delete(tables.branch_versions).where(
+        _v.branch == sa.bindparam("row_branch"), _v.version <= sa.bindparam("oldest")
+    )
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBranch:
@@ -87,6 +99,12 @@ class Branches:
     def find(self, repository: StoredRepository, name: str, *, lock: bool = False) -> StoredBranch | None:
         """A branch by its name; with ``lock`` nobody else changes it until the transaction ends."""
         return self.find_many(repository, [name], lock=lock).get(name)
+
+    def by_key(self, key: int, repo_id: str, *, lock: bool = False) -> StoredBranch | None:
+        """A branch by its internal key."""
+        select = sa.select(tables.branches).where(_t.id == key)
+        row = self._connection.execute(self._engine.locked(select) if lock else select).one_or_none()
+        return None if row is None else _stored(row._mapping, repo_id)
 
     def find_many(
         self, repository: StoredRepository, names: Sequence[str], *, lock: bool = False
@@ -148,6 +166,53 @@ class Branches:
         ]
         if len(_UPDATE.fetch_many(self._connection, rows)) != len(rows):
             raise VersionConflict
+
+    def touch(self, keys: Sequence[int], version: Version) -> None:
+        """Note that what is said of branches was still so later."""
+        for start in range(0, len(keys), _AT_ONCE):
+            update = sa.update(tables.branches).where(_t.id.in_(sorted(keys)[start : start + _AT_ONCE]))
+            said = {"declared_at": version.declared_at, "declared_by": version.declared_by}
+            self._connection.execute(update.values(said))
+
+    def keep_versions(self, branches: Sequence[tuple[int, Branch]], now: datetime) -> None:
+        """Keep what is said of branches now, so that whoever writes against it can be merged.
+
+        Args:
+            branches: each with its internal key.
+            now: the moment.
+        """
+        said = [(key, branch, branch.said()) for key, branch in branches]
+        rows = [
+            {
+                "branch": key,
+                "version": branch.version,
+                "content": version.content,
+                "declared_at": version.declared_at,
+                "declared_by": version.declared_by,
+                "kept_at": now,
+            }
+            for key, branch, version in said
+        ]
+        _KEEP.run_many(self._connection, rows)
+        old = [
+            {"row_branch": key, "oldest": branch.version - KEPT_VERSIONS}
+            for key, branch in branches
+            if branch.version > KEPT_VERSIONS
+        ]
+        _FORGET.run_many(self._connection, old)
+
+    def versions(self, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], Version]:
+        """What was said of branches, by internal key and version; what is no longer kept is missing."""
+        found: dict[tuple[int, int], Version] = {}
+        ordered = sorted(wanted)
+        for start in range(0, len(ordered), _AT_ONCE):
+            place = sa.tuple_(_v.branch, _v.version)
+            select = sa.select(tables.branch_versions).where(place.in_(ordered[start : start + _AT_ONCE]))
+            for row in self._connection.execute(select):
+                found[row.branch, row.version] = Version(
+                    content=row.content, declared_at=row.declared_at, declared_by=row.declared_by
+                )
+        return found
 
     def analyzed(self, subject: int, owner: str, analysis: int, commit_sha: str, at: datetime) -> None:
         """Note that a branch was analysed, unless a later analysis is known.

@@ -142,6 +142,14 @@ class Findings:
             items.setdefault(row.finding, []).append(FindingItem(key=row.key, data=row.data))
         return items
 
+    def metrics_named(self, analyses: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, float]]:
+        """Some metrics of several analyses, by their internal keys."""
+        found: dict[int, dict[str, float]] = {}
+        select = sa.select(tables.metrics).where(_m.analysis.in_(analyses), _m.name.in_(names))
+        for row in self._connection.execute(select):
+            found.setdefault(row.analysis, {})[row.name] = row.value
+        return found
+
     def metrics_of(self, analysis: int) -> list[Metric]:
         """The metrics of an analysis by name."""
         select = sa.select(_m.name, _m.value).where(_m.analysis == analysis).order_by(_m.name)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
 from holdfast.domain.errors import VersionConflict
+from holdfast.domain.events import Event
 from holdfast.domain.repositories import Repository
 from holdfast.store import tables
 from holdfast.store.engine import Engine
@@ -110,10 +111,26 @@ class Repositories:
             )
             self._connection.execute(sa.delete(tables.subjects).where(subject.in_(held), ~subject_in_use()))
 
-    def expired(self, until: datetime, limit: int) -> list[int]:
-        """Internal keys of what was put into the trash before a moment, longest ago first."""
-        select = sa.select(_t.id).where(_t.deleted_at.is_not(None), _t.deleted_at < until)
-        return list(self._connection.execute(select.order_by(_t.deleted_at, _t.id).limit(limit)).scalars())
+    def in_trash(self, until: datetime, limit: int) -> list[StoredRepository]:
+        """What was put into the trash until a moment, longest ago first; what somebody else holds is left out."""
+        select = sa.select(tables.repositories).where(_t.deleted_at.is_not(None), _t.deleted_at <= until)
+        select = self._engine.skip_locked(select.order_by(_t.deleted_at, _t.id).limit(limit))
+        return [_stored(row._mapping) for row in self._connection.execute(select)]
+
+    def noted(self, key: int, *, synced_at: datetime) -> None:
+        """Note when a repository's branches were read; that is no change of it."""
+        self._connection.execute(sa.update(tables.repositories).where(_t.id == key).values(synced_at=synced_at))
+
+
+def repository_event(name: str, repository: Repository, by: str, now: datetime, **more: Any) -> Event:
+    """What the ledger is told of a repository."""
+    return Event(
+        name=name,
+        at=now,
+        client_session_id=repository.client_session_id,
+        actor=by,
+        data={"repo_id": repository.repo_id, **more},
+    )
 
 
 def subject_in_use() -> sa.ColumnElement[bool]:

@@ -8,15 +8,24 @@ import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
-from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
+from holdfast.domain.errors import (
+    AnalysisGone,
+    AnalysisNotFound,
+    BranchUnknown,
+    ContentConflict,
+    RepositoryNotFound,
+    WrongOwner,
+)
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.ports import Clock
 from holdfast.domain.repositories import BRANCH_SUBJECT
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
-from holdfast.store.branches import Branches
+from holdfast.store.branches import Branches, StoredBranch
+from holdfast.store.cache_entries import CacheEntries
 from holdfast.store.comparison import Comparisons
+from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
@@ -27,9 +36,10 @@ from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
 from holdfast.store.refreshes import Refreshes, StoredRefresh
-from holdfast.store.repositories import Repositories
+from holdfast.store.repositories import Repositories, StoredRepository, repository_event
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
+from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
 
 T = TypeVar("T")
@@ -60,6 +70,9 @@ class UnitOfWork:
         refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
+        conflicts: versions that somebody has to choose between.
+        series: figures over time.
+        cache_entries: what is noted of derived files.
     """
 
     def __init__(
@@ -84,6 +97,9 @@ class UnitOfWork:
         self.branches = Branches(connection, engine)
         self.freshness = FreshnessFacts(connection, self.repositories, now)
         self.refreshes = Refreshes(connection, engine)
+        self.conflicts = Conflicts(connection, engine)
+        self.series = Series(connection)
+        self.cache_entries = CacheEntries(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -245,6 +261,36 @@ class UnitOfWork:
             one = found.candidate
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
         self.ledger.append(events)
+
+    def find_repository(self, repo_id: str, caller: Caller, *, lock: bool = False) -> StoredRepository:
+        """A repository that the caller may see and that is not in the trash.
+
+        Raises:
+            RepositoryNotFound: there is none.
+        """
+        stored = self.repositories.find(repo_id, caller, lock=lock)
+        if stored is None or stored.value.deleted_at is not None:
+            raise RepositoryNotFound(f"There is no repository {repo_id}", repo_id=repo_id)
+        return stored
+
+    def find_branch(self, repository: StoredRepository, name: str, *, lock: bool = False) -> StoredBranch:
+        """A branch of a repository.
+
+        Raises:
+            BranchUnknown: nothing is kept of it.
+        """
+        stored = self.branches.find(repository, name, lock=lock)
+        if stored is None:
+            raise BranchUnknown(f"Nothing is kept of the branch {name!r}", branch=name)
+        return stored
+
+    def purge_repository(self, stored: StoredRepository, by: str) -> None:
+        """Delete a repository with its branches and all that is kept of them; analyses stand for themselves."""
+        count, size = self.cache_entries.of_repository(stored.key)
+        self.counters.add("cache_entries", -count)
+        self.counters.add("cache_bytes", -size)
+        self.repositories.purge(stored.key)
+        self.ledger.append([repository_event("repository.purged", stored.value, by, self.now)])
 
     def flush(self) -> None:
         """Write what was held back until the end of the transaction."""

@@ -1,72 +1,83 @@
-"""Where branches are, and what changed between two commits: quick looks, without reading any content."""
+"""Reads which branches a repository has, and where they are; nothing is checked out and no file is read."""
 
-from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pygit2
-from pygit2.enums import DeltaStatus
 
-from holdfast.analyzers.code.repository import GIT_ERRORS, discover, open_repository, root_tree, safe_text
-from holdfast.domain.errors import CommitNotFound
-from holdfast.domain.freshness import Changes
+from holdfast.analyzers.code.repository import GIT_ERRORS, canonical_path, discover, open_repository
+from holdfast.domain.repositories import Ref, Refs
 
-_LOCAL = b"refs/heads/"
+_HEADS = b"refs/heads/"
 _FETCHED = b"refs/remotes/origin/"
-# A summary tells how much changed, not all of it; trees of two unrelated histories may differ in everything.
-_MOST = 100_000
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
-def branch_tips(location: str) -> dict[str, str]:
-    """The commits of a repository's branches by name: its own, and those fetched from origin that it has not.
+def read_refs(target: str) -> Refs:
+    """The branches of a repository.
 
     Args:
-        location: a path in or of the repository.
+        target: a path in or of a repository.
 
     Raises:
-        InvalidTarget: there is no repository, or it cannot be read.
+        TargetNotFound: there is nothing at that path.
+        NotARepository: there is no repository there, nor above.
     """
-    repository = open_repository(discover(location))
-    tips: dict[str, str] = {}
-    for prefix in (_FETCHED, _LOCAL):
-        tips.update(_tips(repository, prefix))
-    return tips
-
-
-def _tips(repository: pygit2.Repository, prefix: bytes) -> Iterator[tuple[str, str]]:
-    for raw in repository.raw_listall_references():
-        if not raw.startswith(prefix) or raw == _FETCHED + b"HEAD":
-            continue
+    repository = open_repository(discover(target))
+    location = canonical_path(repository)
+    found: dict[str, Ref] = {}
+    failed: dict[str, str] = {}
+    for name, reference in _names(repository).items():
         try:
-            reference = repository.references[raw.decode()]
-            yield raw[len(prefix) :].decode(), str(reference.peel(pygit2.Commit).id)
-        except GIT_ERRORS:
-            # A damaged branch, or one whose name is not UTF-8, hides none of the others.
+            commit = repository.references[reference].peel(pygit2.Commit)
+        except GIT_ERRORS as error:
+            failed[name] = f"its commit cannot be read: {error}"
             continue
+        at = datetime.fromtimestamp(min(max(commit.commit_time, _FIRST), _LAST), UTC)
+        found[name] = Ref(name=name, commit_sha=str(commit.id), committed_at=at)
+    default = _default(repository)
+    return Refs(
+        location=location,
+        name=Path(location).name.removesuffix(".git") or "repository",
+        default_branch=default if default in found else None,
+        branches=tuple(found[name] for name in sorted(found)),
+        failed=failed | _unreadable(repository),
+    )
 
 
-def changed_files(location: str, before: str, after: str) -> Changes:
-    """The files that differ between two commits; a file that was moved is one that is gone and one that is new.
+def _names(repository: pygit2.Repository) -> dict[str, str]:
+    names: dict[str, str] = {}
+    # Those that are here last: a branch of the same name at origin is where it was when it was fetched.
+    for prefix in (_FETCHED, _HEADS):
+        for raw in repository.raw_listall_references():
+            short = raw[len(prefix) :]
+            if raw.startswith(prefix) and _is_utf8(raw) and (prefix, short) != (_FETCHED, b"HEAD"):
+                names[short.decode()] = raw.decode()
+    return names
 
-    Args:
-        location: a path in or of the repository.
-        before: the one commit.
-        after: the other.
 
-    Raises:
-        InvalidTarget: one of them is not there, or cannot be read.
-    """
-    repository = open_repository(discover(location))
+def _unreadable(repository: pygit2.Repository) -> dict[str, str]:
+    return {
+        raw.decode("utf-8", "backslashreplace"): "its name is not UTF-8"
+        for raw in repository.raw_listall_references()
+        if raw.startswith((_HEADS, _FETCHED)) and not _is_utf8(raw)
+    }
+
+
+def _is_utf8(raw: bytes) -> bool:
     try:
-        difference = root_tree(repository, before).diff_to_tree(root_tree(repository, after))
-    except GIT_ERRORS as error:
-        raise CommitNotFound(f"{before} and {after} cannot be compared: {error}") from error
-    names: dict[str, list[str]] = {"added": [], "modified": [], "deleted": []}
-    is_partial = False
-    for count, delta in enumerate(difference.deltas):
-        if count >= _MOST:
-            is_partial = True
-            break
-        names[_SORTS.get(delta.status, "modified")].append(safe_text(delta.new_file.raw_path))
-    return Changes.of(names["added"], names["modified"], names["deleted"], is_partial=is_partial)
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-_SORTS = {DeltaStatus.ADDED: "added", DeltaStatus.DELETED: "deleted"}
+def _default(repository: pygit2.Repository) -> str | None:
+    for name, prefix in (("refs/remotes/origin/HEAD", "refs/remotes/origin/"), ("HEAD", "refs/heads/")):
+        try:
+            target = repository.references[name].target
+        except GIT_ERRORS:
+            continue
+        if isinstance(target, str) and target.startswith(prefix):
+            return target.removeprefix(prefix)
+    return None

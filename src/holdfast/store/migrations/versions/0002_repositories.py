@@ -213,8 +213,18 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        op.f("ix_analyses_subject_revision_created_at_id"),
+        op.f("ix_analyses_subject_client_session_id_status_created_at_id"),
         "analyses",
-        ["subject", "revision", "created_at", "id"],
+        ["subject", "client_session_id", "status", "created_at", "id"],
         unique=False,
+        sqlite_where=sa.text("subject IS NOT NULL"),
+        postgresql_where=sa.text("subject IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_analyses_subject_revision",
+        "analyses",
+        ["subject", "client_session_id", "revision", "status", "created_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("subject IS NOT NULL"),
+        postgresql_where=sa.text("subject IS NOT NULL"),
     )
