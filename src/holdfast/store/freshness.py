@@ -394,7 +394,7 @@ class FreshnessFacts:
             _w.seen_at < sa.select(_b.updated_at).where(_b.id == key).scalar_subquery(),
         )
         upsert = insert.on_conflict_do_update(index_elements=["branch"], set_=changed, where=news)
-        return self._connection.execute(upsert, values).rowcount == 1
+        return self._connection.execute(upsert.returning(_w.branch), values).scalar() is not None
 
 
 def versions_differ(versions: Mapping[str, str]) -> tuple[Any, Any]:

@@ -99,8 +99,8 @@ class Refreshes:
     def insert(self, branch: int, task: RefreshTask) -> bool:
         """Keep a new refresh; False when the branch has one that waits or is under way."""
         insert = insert_into(self._connection)(tables.refreshes).on_conflict_do_nothing(index_elements=["open_branch"])
-        values = _values(task) | {"branch": branch}
-        return self._connection.execute(insert, values | {"open_branch": branch}).rowcount == 1
+        values = _values(task) | {"branch": branch, "open_branch": branch}
+        return self._connection.execute(insert.returning(_t.id), values).scalar() is not None
 
     def update(self, stored: StoredRefresh, after: RefreshTask) -> None:
         """Write a changed refresh."""
