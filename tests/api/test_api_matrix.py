@@ -8,8 +8,9 @@ import pytest
 
 from holdfast.api.app import create_app
 from holdfast.bootstrap import Holdfast
-from holdfast.domain.access import Role
+from holdfast.domain.access import Caller, Role
 from holdfast.domain.context import Context
+from holdfast.domain.repositories import BranchInfo
 from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
@@ -41,6 +42,11 @@ class World:
         )
         (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
+        alice = Caller(name="alice", owner="alice")
+        hf.repositories.store_repository("repo", name=SECRET, location="/src/repo", caller=alice)
+        branch = BranchInfo(name="feature/a", commit_sha=SECRET)
+        hf.repositories.store_branches("repo", [branch], caller=alice)
+        self.task_id = hf.refresh.schedule_refresh("repo", "feature/a", caller=alice).task_id
         expired = token(hf, "alice", expires_in_seconds=1)
         gone = hf.accounts.create_token("alice")
         hf.accounts.revoke_token(gone.token.token_id)
@@ -63,6 +69,10 @@ class World:
     def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
         filled = path.replace("{client_id}", analysis_id).replace("{analysis_id}", analysis_id)
         filled = filled.replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        # The owner's repository, branch and refresh, or those that there are not.
+        is_real = analysis_id == self.analysis_id
+        filled = filled.replace("{repo_id}", "repo" if is_real else "none").replace("{branch_name}", "feature/a")
+        filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
         params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
         body = BODIES.get(path, {}) if method == "POST" else None
         return self.http.request(method, filled, params=params, headers=headers, json=body)
@@ -93,16 +103,19 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
             assert real.status_code < 500, what
             assert SECRET not in real.text, what
             assert path == "/openapi.json" or "alice" not in real.text.replace("client_session_id", ""), what
-            if "analysis_id}" not in path and "client_id}" not in path:
+            if not any(name in path for name in ("analysis_id}", "client_id}", "repo_id}", "task_id}")):
                 continue
             unknown = there.ask(method, path, UNKNOWN, headers)
             if (method, path) in TOLD and real.status_code in {200, 403}:
                 continue
-            same = without_names(real, there.analysis_id), without_names(unknown, UNKNOWN)
+            names = (there.analysis_id, there.task_id, '"repo"', "'repo'"), (UNKNOWN, UNKNOWN, '"none"', "'none'")
+            same = without_names(real, *names[0]), without_names(unknown, *names[1])
             assert same[0] == same[1], what
     # After all that it is as it was.
     place = f"/api/v1/analyses/{there.analysis_id}"
     kept = there.http.get(place, headers=there.owner).json()
+    tasks = there.http.get("/api/v1/refresh/scheduled-tasks", headers=there.owner).json()["tasks"]
+    assert [(task["task_id"], task["status"]) for task in tasks] == [(there.task_id, "scheduled")]
     assert (kept["status"], kept["is_pinned"], kept["deleted_at"], kept["retrieval_count"]) == (
         "completed",
         False,
@@ -127,7 +140,8 @@ def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[s
 def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:
     there, all_routes = world
     for method, path in all_routes:
-        if method != "GET" and path != "/api/v1/clients":
+        # A push is signed: it is nobody's request.
+        if method != "GET" and path not in {"/api/v1/clients", "/api/v1/webhooks/push"}:
             answer = there.ask(method, path, there.analysis_id, there.askers["reader"])
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
 

@@ -12,6 +12,7 @@ from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed
 from holdfast.cli.session import AsJson, Database, Session, find_id
 from holdfast.domain.comparison import Change, Comparison, FindingChange
+from holdfast.domain.errors import NothingToCompare
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +72,18 @@ def _meant(holdfast: "Holdfast", named: list[str]) -> tuple[str | None, str]:
         return None, find_id(holdfast, named[0])
     if len(named) == 2:
         return find_id(holdfast, named[0]), find_id(holdfast, named[1])
+    if len(named) == 3:
+        repo_id, *branches = named
+        earlier, later = (_latest(holdfast, repo_id, branch) for branch in branches)
+        return earlier, later
     raise UsageFailed("Give one or two analyses, or a repository and two of its branches")
+
+
+def _latest(holdfast: "Holdfast", repo_id: str, branch_name: str) -> str:
+    analysis_id = holdfast.freshness.get_staleness_info(repo_id, branch_name).analysis_id
+    if analysis_id is None:
+        raise NothingToCompare(f"No analysis is kept of the branch {branch_name!r} of {repo_id!r}")
+    return analysis_id
 
 
 def _facts(compared: Comparison, short: dict[str, str]) -> list[tuple[str, str | None]]:
