@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.domain.analysis import Analysis, ErrorInfo
 from holdfast.domain.comparison import Change, Comparison, FindingChange
+from holdfast.domain.conflicts import Conflict
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric
@@ -14,13 +15,16 @@ from holdfast.domain.freshness import Age, Changes
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.progress import Progress
 from holdfast.domain.refresh import AutoRefresh, RefreshTask
+from holdfast.domain.repositories import Branch, Repository
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
+    from holdfast.services.branch_history import HistoryItem
     from holdfast.services.freshness import Staleness
     from holdfast.services.queries import Stats
+    from holdfast.services.repositories import ReadBack
     from holdfast.services.retention import Plan, Sweep
     from holdfast.store.runs import Attempt
 
@@ -348,3 +352,93 @@ def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
 def outcomes(items: Sequence[Record], errors: Sequence[Record]) -> Record:
     """What became of several things that were to be changed one by one."""
     return {"success": not errors, "items": list(items), "errors": list(errors)}
+
+
+def repository(value: Repository) -> Record:
+    """A repository."""
+    return {
+        "repo_id": value.repo_id,
+        "client_session_id": value.client_session_id,
+        "owner": value.owner,
+        "name": value.name,
+        "location": value.location,
+        "default_branch": value.default_branch,
+        "metadata": value.metadata,
+        "version": value.version,
+        "stale_after_seconds": value.stale_after_seconds,
+        "synced_at": time(value.synced_at),
+        "created_at": time(value.created_at),
+        "updated_at": time(value.updated_at),
+        "deleted_at": time(value.deleted_at),
+    }
+
+
+def branch(value: Branch) -> Record:
+    """A branch."""
+    return {
+        "repo_id": value.repo_id,
+        "name": value.name,
+        "commit_sha": value.commit_sha,
+        "previous_commit_sha": value.previous_commit_sha,
+        "is_default": value.is_default,
+        "last_commit_date": time(value.last_commit_date),
+        "last_analyzed": time(value.last_analyzed),
+        "analyzed_commit_sha": value.analyzed_commit_sha,
+        "marked_at": time(value.marked_at),
+        "marked_by": value.marked_by,
+        "stale_after_seconds": value.stale_after_seconds,
+        "metadata": value.metadata,
+        "version": value.version,
+        "declared_at": time(value.declared_at),
+        "declared_by": value.declared_by,
+        "gone_at": time(value.gone_at),
+        "created_at": time(value.created_at),
+        "updated_at": time(value.updated_at),
+    }
+
+
+def conflict(value: Conflict) -> Record:
+    """A conflict, with all three versions."""
+    return {
+        "conflict_id": value.conflict_id,
+        "repo_id": value.repo_id,
+        "branch_name": value.branch_name,
+        "kind": value.kind.value,
+        "reason": value.reason,
+        "base": value.base,
+        "local": value.local,
+        "remote": value.remote,
+        "local_version": value.local_version,
+        "base_version": value.base_version,
+        "branch_version": value.branch_version,
+        "version": value.version,
+        "created_at": time(value.created_at),
+        "created_by": value.created_by,
+        "resolved_at": time(value.resolved_at),
+        "resolved_by": value.resolved_by,
+        "resolution": None if value.resolution is None else value.resolution.value,
+    }
+
+
+def read_back(value: "ReadBack") -> Record:
+    """What reading a repository's branches led to."""
+    counts = {name: getattr(value, name) for name in ("total", "added", "changed", "gone")}
+    return {"repository": repository(value.repository), **counts, "failed": _failed(value.failed)}
+
+
+def _failed(failed: Mapping[str, str]) -> list[Record]:
+    return [{"branch": name, "error": error} for name, error in sorted(failed.items())]
+
+
+def history_item(value: "HistoryItem") -> Record:
+    """An analysis in the history of its branch."""
+    about = value.analysis.subject
+    return {
+        "analysis_id": value.analysis.analysis_id,
+        "kind": value.analysis.kind,
+        "commit_sha": "" if about is None else about.revision,
+        "analysis_timestamp": time(value.analysis.completed_at or value.analysis.created_at),
+        "overall_score": value.overall_score,
+        "technologies": list(value.technologies),
+        "issue_count": value.issue_count,
+    }

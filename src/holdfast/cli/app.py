@@ -18,7 +18,21 @@ from typer.exceptions import TyperException
 
 import holdfast
 from holdfast import records
-from holdfast.cli import analyses, comparison, database, demo, freshness, jobs, keeping, look, serve, tokens, worker
+from holdfast.cli import (
+    analyses,
+    comparison,
+    conflicts,
+    database,
+    demo,
+    freshness,
+    jobs,
+    keeping,
+    look,
+    repositories,
+    serve,
+    tokens,
+    worker,
+)
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -58,6 +72,9 @@ _settings: dict[str, Any] = {
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
 retention_app = typer.Typer(name="retention", **_settings)
 schedule_app = typer.Typer(name="schedule", **_settings)
+repo_app = typer.Typer(name="repo", **_settings)
+branch_app = typer.Typer(name="branch", **_settings)
+conflicts_app = typer.Typer(name="conflicts", **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
 token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
@@ -96,6 +113,24 @@ def _retention(context: typer.Context) -> None:
 @schedule_app.callback()
 def _schedule(context: typer.Context) -> None:
     """See which refreshes wait, run or are over, and call one off."""
+    _help_alone(context)
+
+
+@repo_app.callback()
+def _repo(context: typer.Context) -> None:
+    """Keep repositories and their branches in step with where they are."""
+    _help_alone(context)
+
+
+@branch_app.callback()
+def _branch(context: typer.Context) -> None:
+    """See branches."""
+    _help_alone(context)
+
+
+@conflicts_app.callback()
+def _conflicts(context: typer.Context) -> None:
+    """See what two writers said differently, and choose."""
     _help_alone(context)
 
 
@@ -185,6 +220,23 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(repo_app, "add", repositories.add, "repo add .", "repo add ~/src/app --id app")
+_add(repo_app, "list", repositories.list_repositories, "repo list")
+_add(repo_app, "sync", repositories.sync, "repo sync", "repo sync app --json")
+app.add_typer(repo_app)
+_add(branch_app, "list", repositories.list_branches, "branch list app", "branch list app --json | jq '.items[].name'")
+app.add_typer(branch_app)
+_add(app, "history", repositories.history, "history app feature/login", "history app main --json")
+_add(conflicts_app, "list", conflicts.list_conflicts, "conflicts list")
+_add(conflicts_app, "show", conflicts.show, "conflicts show 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(
+    conflicts_app,
+    "resolve",
+    conflicts.resolve,
+    "conflicts resolve 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55 --take remote",
+    """conflicts resolve 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55 --merged '{"commit_sha": "0a1b2c"}'""",
+)
+app.add_typer(conflicts_app)
 _add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
 _add(retention_app, "sweep", keeping.sweep, "retention sweep")
 app.add_typer(retention_app)

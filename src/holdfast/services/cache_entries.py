@@ -83,11 +83,27 @@ class CacheEntriesService:
 
         return self._store.write(work)
 
-    def clean_up(self) -> list[CacheEntry]:
-        """Forget what has expired, and the least recently used of what takes too much."""
+    def clean_up(self, *, unused_for: timedelta | None = None) -> list[CacheEntry]:
+        """Forget what has expired, and the least recently used of what takes too much.
+
+        Args:
+            unused_for: forget also what was not used for so long.
+
+        Returns:
+            What is no longer noted, everybody's. Its files may be removed.
+        """
+
+        def old(uow: UnitOfWork) -> list[CacheEntry]:
+            until = uow.now if unused_for is None else uow.now - unused_for
+            keys = [key for key, entry in uow.cache_entries.least_used(_AT_ONCE) if entry.last_used_at <= until]
+            gone = uow.cache_entries.drop_many(keys)
+            _count(uow, gone, [])
+            return gone
+
         gone: list[CacheEntry] = []
-        while some := self._store.write(self._evict):
-            gone += some
+        for step in (self._evict, *([] if unused_for is None else [old])):
+            while some := self._store.write(step):
+                gone += some
         return gone
 
     def stats(self) -> tuple[int, int]:

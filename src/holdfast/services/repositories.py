@@ -212,6 +212,23 @@ class RepositoriesService:
 
         return self._store.write(work)
 
+    def purge_deleted(self, age: timedelta) -> int:
+        """Delete for good what has been in the trash for so long, each in a transaction of its own; returns how many.
+
+        For administrators: it is everybody's.
+        """
+
+        def work(uow: UnitOfWork) -> bool:
+            found = uow.repositories.in_trash(uow.now - age, 1)
+            for stored in found:
+                uow.purge_repository(stored, "system")
+            return bool(found)
+
+        count = 0
+        while self._store.write(work):
+            count += 1
+        return count
+
     def _is_past(self, value: Repository, uow: UnitOfWork) -> bool:
         at = value.deleted_at
         return at is not None and at + timedelta(seconds=self._rules.trash_seconds) <= uow.now

@@ -148,12 +148,16 @@ class RetentionService:
                 items.append(going)
         return Plan(items=items, counts=dict(counts), bytes=size)
 
-    def sweep(self, *, stop: Callable[[], bool] = lambda: False) -> Sweep:
+    def sweep(self, *, stop: Callable[[], bool] = lambda: False, older_than: timedelta | None = None) -> Sweep:
         """Remove what is not to be kept any longer, and give its room back.
 
         Args:
             stop: asked between two transactions; when it says so, the rest is left to the next sweep.
+            older_than: remove this once also what is older, whatever the policies say.
         """
+        if older_than is not None:
+            rules = self._rules.no_older_than(older_than.total_seconds())
+            return RetentionService(self._store, rules, self._horizons, pause=self._pause).sweep(stop=stop)
         with self._store.engine.alone() as is_alone:
             if not is_alone:
                 return Sweep()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -132,6 +132,8 @@ class SyncService:
             VersionConflict: it is at another version; the details have ``current`` and ``base``.
         """
         _require_named(caller)
+        if expected_version and info.base_version is None:
+            info = replace(info, base_version=expected_version)
 
         def work(uow: UnitOfWork) -> Synced:
             repository = uow.find_repository(repo_id, caller)

@@ -79,7 +79,7 @@ class Series:
         """
         begin, step = (sa.literal(number, sa.BigInteger) for number in (_microseconds(since), every // _MICROSECOND))
         # As whole numbers, which is what moments are kept as: both dialects then divide without a rest.
-        place = ((sa.type_coerce(_t.at, sa.BigInteger) - begin).op("/")(step)).label("place")
+        place = ((sa.type_coerce(_t.at, sa.BigInteger) - begin) // step).label("place")
         select = (
             sa.select(place, sa.func.avg(_t.value), sa.func.min(_t.value), sa.func.max(_t.value), sa.func.count())
             .where(_t.branch == branch, _t.name == name, _t.at >= since, _t.at < until)

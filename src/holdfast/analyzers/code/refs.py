@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pygit2
 
-from holdfast.analyzers.code.repository import GIT_ERRORS, canonical_path, discover, open_repository
+from holdfast.analyzers.code.repository import GIT_ERRORS, canonical_path, discover, git_directory_of, open_repository
 from holdfast.domain.repositories import Ref, Refs
 
 _HEADS = b"refs/heads/"
@@ -23,7 +23,8 @@ def read_refs(target: str) -> Refs:
         TargetNotFound: there is nothing at that path.
         NotARepository: there is no repository there, nor above.
     """
-    repository = open_repository(discover(target))
+    # Of a worktree, the repository that it is one of: what is checked out here is not what a clone would get.
+    repository = open_repository(git_directory_of(open_repository(discover(target))))
     location = canonical_path(repository)
     found: dict[str, Ref] = {}
     failed: dict[str, str] = {}
