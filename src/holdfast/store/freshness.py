@@ -1,5 +1,7 @@
 """How branches stand, told by one statement however many there are."""
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -246,23 +248,26 @@ class FreshnessFacts:
             repository: of one repository only, by its internal key.
         """
         reasons = self._reasons(rules, versions)
-        levels = {level: self._is_level(level, rules) for level in Level}
-        counted = [
-            *(_count(condition).label(reason.value) for reason, condition in reasons.items()),
-            *(_count(condition).label(f"level_{level.value}") for level, condition in levels.items()),
-        ]
-        select = sa.select(sa.func.count().label("total"), _count(sa.or_(*reasons.values())).label("stale"), *counted)
+        # One look at each row: its reasons as bits, its level as a number; of both there are few together.
+        bits = [sa.case((condition, 1 << place), else_=0) for place, condition in enumerate(reasons.values())]
+        select = sa.select(functools.reduce(operator.add, bits).label("bits"), self._level(rules).label("level"))
         select = select.select_from(_FROM).where(_b.gone_at.is_(None), _r.deleted_at.is_(None))
         if owner is not None:
             select = select.where(_b.client_session_id == owner)
         if repository is not None:
             select = select.where(_b.repository == repository)
-        row = self._connection.execute(select).one()._mapping
+        rows = select.subquery()
+        grouped = sa.select(rows.c.bits, rows.c.level, sa.func.count().label("count")).group_by(
+            rows.c.bits, rows.c.level
+        )
+        found = self._connection.execute(grouped).all()
         return Overview(
-            branches=row["total"],
-            stale=row["stale"],
-            reasons={reason: row[reason.value] for reason in reasons},
-            levels={level: row[f"level_{level.value}"] for level in levels},
+            branches=sum(row[2] for row in found),
+            stale=sum(row[2] for row in found if row.bits),
+            reasons={
+                reason: sum(row[2] for row in found if row.bits & 1 << place) for place, reason in enumerate(reasons)
+            },
+            levels={level: sum(row[2] for row in found if row.level == level.rank) for level in Level},
         )
 
     def _reasons(self, rules: FreshnessRules, versions: Mapping[str, str]) -> dict[Reason, sa.ColumnElement[bool]]:
@@ -291,20 +296,16 @@ class FreshnessFacts:
         passed = sa.cast(now - sa.type_coerce(_b.last_analyzed, sa.BigInteger), sa.Float) / _MICROSECONDS
         return sa.case((passed < 0, 0.0), else_=passed)
 
-    def _is_level(self, level: Level, rules: FreshnessRules) -> sa.ColumnElement[bool]:
-        bounds = {
-            Level.FRESH: (None, "fresh_seconds"),
-            Level.MODERATE: ("fresh_seconds", "stale_seconds"),
-            Level.STALE: ("stale_seconds", "very_stale_seconds"),
-            Level.VERY_STALE: ("very_stale_seconds", None),
-        }
-        least, most = bounds[level]
-        conditions: list[sa.ColumnElement[bool]] = [_b.last_analyzed.is_not(None)]
-        if least is not None:
-            conditions.append(self._age() >= _thresholds(rules, least))
-        if most is not None:
-            conditions.append(self._age() < _thresholds(rules, most))
-        return sa.and_(*conditions)
+    def _level(self, rules: FreshnessRules) -> sa.ColumnElement[int]:
+        """The rank of each row's level; None where it has none."""
+        age = self._age()
+        return sa.case(
+            (_b.last_analyzed.is_(None), None),
+            (age < _thresholds(rules, "fresh_seconds"), Level.FRESH.rank),
+            (age < _thresholds(rules, "stale_seconds"), Level.MODERATE.rank),
+            (age < _thresholds(rules, "very_stale_seconds"), Level.STALE.rank),
+            else_=Level.VERY_STALE.rank,
+        )
 
     def durations(self, owner: str, kind: str, subject: int | None, limit: int) -> list[float]:
         """Seconds that the latest complete runs took, on one subject or on any of that kind; an owner's own only."""
@@ -416,10 +417,6 @@ def _thresholds(rules: FreshnessRules, name: str) -> sa.ColumnElement[float]:
     own, kinds = _OVERRIDE, of_kind
     gives_way = own < kinds if name == "fresh_seconds" else own > kinds
     return sa.case((gives_way, own), else_=kinds)
-
-
-def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
 
 def _facts(row: sa.Row[Any]) -> BranchFacts:
