@@ -1,6 +1,17 @@
 """Run the measurements: ``python -m bench [--small] [p1 p3 ...]``."""
 
-from bench import p1_store, p2_http, p3_read, p4_lists, p7_jobs, p8_duplicates, p9_live, p10_retention, p11_sync
+from bench import (
+    p1_store,
+    p2_http,
+    p3_read,
+    p4_lists,
+    p7_jobs,
+    p8_duplicates,
+    p9_live,
+    p10_retention,
+    p11_staleness,
+    p11_sync,
+)
 from bench.report import run
 
 if __name__ == "__main__":
@@ -15,5 +26,6 @@ if __name__ == "__main__":
             "p9": p9_live.measure,
             "p10": p10_retention.measure,
             "p11": p11_sync.measure,
+            "p11-staleness": p11_staleness.measure,
         }
     )

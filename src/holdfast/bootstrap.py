@@ -24,6 +24,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.refresh import CHECK_JOB, WATCH_JOB
 from holdfast.domain.repositories import Refs
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
@@ -34,10 +35,13 @@ from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.branch_history import BranchHistoryService
 from holdfast.services.cache_entries import CacheEntriesService
+from holdfast.services.comparison import ComparisonService
 from holdfast.services.feed import Feed
+from holdfast.services.freshness import FreshnessService
 from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
 from holdfast.services.repositories import RepositoriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
@@ -45,6 +49,7 @@ from holdfast.services.runs import RunHandler
 from holdfast.services.sync import SyncService
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.services.transfer import TransferService
+from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
@@ -86,6 +91,10 @@ class Holdfast:
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
+        freshness: how old results are, and what has changed since.
+        refresh: refreshes: marked, scheduled, or by themselves.
+        watcher: looks where branches are.
+        comparison: analyses side by side.
         feed: live events for many watchers.
         jobs: leased work.
         transfer: everything out of a store, and into another.
@@ -152,6 +161,13 @@ class Holdfast:
             anonymous_clients=settings.anonymous_clients,
             same_ip_recovery=settings.same_ip_recovery,
         )
+        freshness, refresh = settings.freshness_rules(), settings.refresh_rules()
+        self.freshness = FreshnessService(
+            self.store, self._clock, freshness, branch_kind=refresh.kind, version_of=self.registry.version
+        )
+        self.refresh = RefreshService(self.store, self._ids, refresh)
+        self.watcher = WatchService(self.store)
+        self.comparison = ComparisonService(self.store)
         self.repositories = RepositoriesService(self.store, self._clock, self._ids, rules=rules, read_refs=_read_refs)
         self.history = BranchHistoryService(self.store, self._clock, rules=rules)
         self.cache_entries = CacheEntriesService(self.store, most_bytes=int(settings.cache_mb * 1_000_000))
@@ -169,6 +185,14 @@ class Holdfast:
             RunHandler(self.store, self.registry, spread),
             TrackHandler(),
             SweepHandler(self.retention),
+            RefreshHandler(self.store, self.analyses.prepare, refresh.kind),
+            CheckHandler(
+                self.refresh,
+                freshness,
+                lambda: {refresh.kind: self.registry.version(refresh.kind)},
+                timedelta(days=settings.dead_job_days),
+            ),
+            WatchHandler(self.watcher),
             *handlers,
         ]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -336,9 +360,10 @@ class Holdfast:
     def worker(self, *, concurrency: int | None = None) -> Worker:
         """A worker for this store; ``run`` it.
 
-        It also keeps house, every ``sweep_seconds``; of many workers one does.
+        It also keeps house, every ``sweep_seconds``, looks where branches are, and refreshes what is stale; of many
+        workers one does.
         """
-        self._schedule_sweeps()
+        self._schedule_all()
         return Worker(
             self.jobs,
             self._handlers,
@@ -349,15 +374,20 @@ class Holdfast:
             span=self._span,
         )
 
-    def _schedule_sweeps(self) -> None:
+    def _schedule_all(self) -> None:
         # Here and not when the store is opened: who only looks must not have to write, and without a worker nobody
-        # would sweep anyway.
-        every = self.settings.sweep_seconds
+        # would do it anyway.
+        settings = self.settings
         known = {schedule.name: schedule.every_seconds for schedule in self.jobs.schedules()}
-        if not every and SWEEP_JOB in known:
-            self.jobs.unschedule(SWEEP_JOB)
-        elif every and known.get(SWEEP_JOB) != every:
-            self.jobs.schedule(SWEEP_JOB, SWEEP_JOB, every)
+        for job, every in (
+            (SWEEP_JOB, settings.sweep_seconds),
+            (WATCH_JOB, settings.watch_seconds),
+            (CHECK_JOB, settings.auto_refresh_minutes * 60),
+        ):
+            if not every and job in known:
+                self.jobs.unschedule(job)
+            elif every and known.get(job) != every:
+                self.jobs.schedule(job, job, every)
 
     @contextmanager
     def working(self, *, concurrency: int | None = None) -> Iterator[Worker]:

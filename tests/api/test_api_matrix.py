@@ -37,7 +37,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/conflicts/{conflict_id}/resolve": {"resolution": "local"},
 }
 UNKNOWN_REPO = "nowhere"
-NAMED = ("analysis_id}", "client_id}", "repo_id}", "conflict_id}")
+NAMED = ("analysis_id}", "client_id}", "repo_id}", "conflict_id}", "task_id}")
 
 
 def _keep_repository(hf: Holdfast) -> tuple[str, str]:
@@ -68,6 +68,8 @@ class World:
         (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
         self.repo_id, self.conflict_id = _keep_repository(hf)
+        alice = Caller(name="alice", owner="alice")
+        self.task_id = hf.refresh.schedule_refresh(self.repo_id, "feature/x", caller=alice).task_id
         expired = token(hf, "alice", expires_in_seconds=1)
         gone = hf.accounts.create_token("alice")
         hf.accounts.revoke_token(gone.token.token_id)
@@ -94,6 +96,7 @@ class World:
         filled = filled.replace("{conflict_id}", self.conflict_id if is_real else UNKNOWN)
         filled = filled.replace("{branch_name}", "feature/x").replace("{conflict_index}", "0")
         filled = filled.replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
         params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
         if path.endswith("/metrics"):
             params |= {"branch_name": "feature/x", "name": "score"}
@@ -132,13 +135,15 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
             if (method, path) in TOLD and real.status_code in {200, 403}:
                 continue
             same = (
-                without_names(real, there.analysis_id, there.repo_id, there.conflict_id),
+                without_names(real, there.analysis_id, there.repo_id, there.conflict_id, there.task_id),
                 without_names(unknown, UNKNOWN, UNKNOWN_REPO),
             )
             assert same[0] == same[1], what
     # After all that it is as it was.
     place = f"/api/v1/analyses/{there.analysis_id}"
     kept = there.http.get(place, headers=there.owner).json()
+    tasks = there.http.get("/api/v1/refresh/scheduled-tasks", headers=there.owner).json()["tasks"]
+    assert [(task["task_id"], task["status"]) for task in tasks] == [(there.task_id, "scheduled")]
     assert (kept["status"], kept["is_pinned"], kept["deleted_at"], kept["retrieval_count"]) == (
         "completed",
         False,
@@ -167,7 +172,8 @@ def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[s
 def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:
     there, all_routes = world
     for method, path in all_routes:
-        if method != "GET" and path != "/api/v1/clients":
+        # A push is signed: it is nobody's request.
+        if method != "GET" and path not in {"/api/v1/clients", "/api/v1/webhooks/push"}:
             answer = there.ask(method, path, there.analysis_id, there.askers["reader"])
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
 

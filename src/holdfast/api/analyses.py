@@ -12,6 +12,7 @@ from holdfast.api.deps import IdempotencyKey, Store, Versions, Writer
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Analysis
 from holdfast.settings import Settings
 
@@ -30,7 +31,7 @@ async def _refresh(request: Request) -> Refresh:
 def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Put an analysis into the trash; a run under way stops."""
     value = store.analyses.delete(analysis_id, versions=versions, caller=caller)
-    headers = None if value.deleted_at is None else {"etag": render.etag_of(value)}
+    headers = None if value.deleted_at is None else {"etag": render.etag_of(value, store.freshness.age(value))}
     return render.json(deleted(value, store.settings), headers=headers)
 
 
@@ -55,7 +56,7 @@ def deleted(value: Analysis, settings: Settings) -> records.Record:
 )
 def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Stop an analysis; what was found so far is kept."""
-    return _accepted(store.analyses.cancel(analysis_id, versions=versions, caller=caller))
+    return _accepted(store, store.analyses.cancel(analysis_id, versions=versions, caller=caller))
 
 
 @router.post(
@@ -76,7 +77,7 @@ def resume_analysis(
     """Queue an ended analysis again, to go on from its last checkpoint."""
     store.limits.hit("start", caller)
     value = store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, versions=versions, caller=caller)
-    return _accepted(value)
+    return _accepted(store, value)
 
 
 @router.post(
@@ -103,7 +104,7 @@ def refresh_analysis(
         idempotency_key=idempotency_key,
         caller=caller,
     )
-    return _accepted(submission.analysis, reused=submission.reused)
+    return _accepted(store, submission.analysis, reused=submission.reused)
 
 
 @router.post(
@@ -115,7 +116,7 @@ def refresh_analysis(
 )
 def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Take an analysis out of the trash."""
-    return _shown(store.analyses.restore(analysis_id, versions=versions, caller=caller))
+    return _shown(store, store.analyses.restore(analysis_id, versions=versions, caller=caller))
 
 
 @router.put(
@@ -127,7 +128,7 @@ def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, vers
 )
 def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Keep retention away from an analysis."""
-    return _shown(store.analyses.pin(analysis_id, versions=versions, caller=caller))
+    return _shown(store, store.analyses.pin(analysis_id, versions=versions, caller=caller))
 
 
 @router.delete(
@@ -139,13 +140,15 @@ def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions
 )
 def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Let retention decide about an analysis again."""
-    return _shown(store.analyses.unpin(analysis_id, versions=versions, caller=caller))
+    return _shown(store, store.analyses.unpin(analysis_id, versions=versions, caller=caller))
 
 
-def _shown(value: Analysis) -> Response:
-    return render.json(records.analysis(value), headers={"etag": render.etag_of(value)})
+def _shown(store: Holdfast, value: Analysis) -> Response:
+    age = store.freshness.age(value)
+    return render.json(records.analysis(value, age), headers={"etag": render.etag_of(value, age)})
 
 
-def _accepted(value: Analysis, **more: Any) -> Response:
-    place = {"location": f"/api/v1/analyses/{value.analysis_id}", "etag": render.etag_of(value)}
-    return render.json(records.analysis(value) | more, 202, place)
+def _accepted(store: Holdfast, value: Analysis, **more: Any) -> Response:
+    age = store.freshness.age(value)
+    place = {"location": f"/api/v1/analyses/{value.analysis_id}", "etag": render.etag_of(value, age)}
+    return render.json(records.analysis(value, age) | more, 202, place)

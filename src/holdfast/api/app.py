@@ -13,6 +13,7 @@ from holdfast.api import (
     analyses,
     audit,
     branches,
+    comparison,
     conflicts,
     errors,
     jobs,
@@ -20,6 +21,7 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    refresh,
     repositories,
     results,
     retention,
@@ -27,6 +29,7 @@ from holdfast.api import (
     stream,
     sync,
     system,
+    webhooks,
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
@@ -42,8 +45,10 @@ _THREADS = 64
 _PARTS = (
     lists,
     analyses,
+    comparison,
     results,
     persistence,
+    refresh,
     repositories,
     branches,
     sync,
@@ -54,6 +59,7 @@ _PARTS = (
     accounts,
     stream,
     system,
+    webhooks,
 )
 # The bodies that routes parse themselves.
 _BODIES = (

@@ -98,7 +98,7 @@ _IfMatch = Annotated[
         description="The ETag of what the change was made for: 412 if it has changed.",
     ),
 ]
-_VERSION = re.compile(r'(?:W/)?"(\d{1,18})(?:\.\d+)?"')
+_VERSION = re.compile(r'(?:W/)?"(\d{1,18})(?:\.\d+)?(?:\.[a-z_]*)?"')
 
 
 async def _versions(if_match: _IfMatch = None) -> frozenset[int] | None:

@@ -1,5 +1,6 @@
 """Lists of analyses, of findings, of attempts."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -14,8 +15,10 @@ from holdfast.api.openapi import answers
 from holdfast.api.params import LIST_LIMIT, AnalysisId, Count, Cursor, Findable, Limit, Name
 from holdfast.api.schemas.analysis import AnalysisPage, AttemptPage
 from holdfast.api.schemas.finding import FindingPage, MetricPage
-from holdfast.domain.analysis import Status
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.findings import Severity
+from holdfast.services.queries import Total
 from holdfast.store.lists import Filter
 
 router = APIRouter(prefix="/api/v1", tags=["analyses"])
@@ -63,7 +66,11 @@ def list_analyses(  # noqa: PLR0913 each is a filter of its own
         Filter(**where), limit=limit, after=cursors.place(cursor), ascending=order == "asc", caller=caller
     )
     total = None if count is None else store.queries.count(Filter(**where), exact=count == "exact", caller=caller)
-    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next), total))
+    return render.json(_page(store, found.items, cursors.after(found.next), total))
+
+
+def _page(store: Holdfast, items: Sequence[Analysis], cursor: str | None, total: Total | None = None) -> records.Record:
+    return records.page([records.analysis(one, store.freshness.age(one)) for one in items], cursor, total)
 
 
 @router.get("/trash", operation_id="list_trash", response_model=AnalysisPage, responses=answers(), tags=["retention"])
@@ -71,7 +78,7 @@ def list_trash(caller: Asker, store: Store, *, limit: Limit = LIST_LIMIT, cursor
     """List what was deleted and may still be restored."""
     cursors = Cursors(store, caller, "trash", {})
     found = store.queries.trash(limit=limit, after=cursors.place(cursor), caller=caller)
-    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next)))
+    return render.json(_page(store, found.items, cursors.after(found.next)))
 
 
 @router.get(

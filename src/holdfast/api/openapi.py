@@ -38,6 +38,7 @@ TAGS = [
     {"name": "repositories", "description": "Repositories, their branches, and what was found of these."},
     {"name": "sync", "description": "Concurrent writers, and conflicts that wait for a choice."},
     {"name": "retention", "description": "What is kept no longer, and the trash."},
+    {"name": "freshness", "description": "What is stale, and refreshing it."},
     {"name": "jobs", "description": "Leased work."},
     {"name": "audit", "description": "What happened, who did it, and when."},
     {"name": "accounts", "description": "Tokens and anonymous clients."},

@@ -53,14 +53,15 @@ async def create_analysis(request: Request) -> Response:
             if caller.is_anonymous:
                 store.limits.hit("anonymous", caller)
             (kept,) = store.results.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
-            headers = {"location": _place(kept), "etag": render.etag_of(kept)}
-            return render.json(records.analysis(kept), 201, headers)
+            age = store.freshness.age(kept)
+            headers = {"location": _place(kept), "etag": render.etag_of(kept, age)}
+            return render.json(records.analysis(kept, age), 201, headers)
         store.limits.hit("start", caller)
         submission = store.analyses.submit(
             new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
         )
         analysis = submission.analysis
-        body = records.analysis(analysis) | {"reused": submission.reused}
+        body = records.analysis(analysis, store.freshness.age(analysis)) | {"reused": submission.reused}
         return render.json(body, 200 if analysis.status.ended else 202, {"location": _place(analysis)})
 
     return await called(request, work)
@@ -81,7 +82,7 @@ async def get_analysis(request: Request) -> Response:
     """One analysis; looking counts nothing."""
     analysis_id = request.path_params["analysis_id"]
     _, analysis, _ = await reader_of(request).read(credentials_of(request), analysis_id)
-    return render.one(request, analysis)
+    return render.one(request, analysis, holdfast_of(request).freshness.age(analysis))
 
 
 @router.get(

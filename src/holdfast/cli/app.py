@@ -20,10 +20,12 @@ import holdfast
 from holdfast import records
 from holdfast.cli import (
     analyses,
+    comparison,
     configuration,
     conflicts,
     database,
     demo,
+    freshness,
     jobs,
     keeping,
     look,
@@ -71,6 +73,7 @@ _settings: dict[str, Any] = {
 }
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
 retention_app = typer.Typer(name="retention", **_settings)
+schedule_app = typer.Typer(name="schedule", **_settings)
 repo_app = typer.Typer(name="repo", **_settings)
 branch_app = typer.Typer(name="branch", **_settings)
 conflicts_app = typer.Typer(name="conflicts", **_settings)
@@ -107,6 +110,12 @@ def _root(
 @retention_app.callback()
 def _retention(context: typer.Context) -> None:
     """See what goes by itself, and let it go now."""
+    _help_alone(context)
+
+
+@schedule_app.callback()
+def _schedule(context: typer.Context) -> None:
+    """See which refreshes wait, run or are over, and call one off."""
     _help_alone(context)
 
 
@@ -191,6 +200,24 @@ _add(app, "restore", keeping.restore, "restore 0198f3a2")
 _add(app, "trash", keeping.trash, "trash", "trash --json | jq -r '.items[].analysis_id'")
 _add(app, "pin", keeping.pin, "pin 0198f3a2")
 _add(app, "unpin", keeping.unpin, "unpin 0198f3a2")
+_add(
+    app,
+    "compare",
+    comparison.compare,
+    "compare 0198f3a2",
+    "compare 0198f3a2 0198f4b7 --change added",
+    "compare my-repo main release/2.1 --json | jq .findings",
+)
+_add(app, "stale", freshness.stale, "stale", "stale my-repo", "stale my-repo feature/login --json")
+_add(
+    app,
+    "refresh",
+    freshness.refresh,
+    "refresh 0198f3a2",
+    "refresh my-repo main",
+    "refresh my-repo main --in 2h",
+    "refresh my-repo main --mark",
+)
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
@@ -232,6 +259,10 @@ app.add_typer(conflicts_app)
 _add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
 _add(retention_app, "sweep", keeping.sweep, "retention sweep")
 app.add_typer(retention_app)
+_add(schedule_app, "list", freshness.list_tasks, "schedule list", "schedule list --status failed --json")
+_add(schedule_app, "cancel", freshness.cancel, "schedule cancel 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(schedule_app, "auto", freshness.auto, "schedule auto", "schedule auto --enable", "schedule auto --disable")
+app.add_typer(schedule_app)
 _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)

@@ -31,7 +31,8 @@ def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused
     """Print how an analysis ended and what it found, and return the exit status."""
     if session.as_json:
         progress = holdfast.queries.progress(analysis.analysis_id)[1]
-        session.write(records.analysis(analysis) | records.progressed(progress) | {"reused": reused})
+        record = records.analysis(analysis, holdfast.freshness.age(analysis))
+        session.write(record | records.progressed(progress) | {"reused": reused})
         return exit_code_of(analysis.status)
     out, short = session.out, text.short_ids([analysis.analysis_id])[analysis.analysis_id]
     if reused and analysis.status is Status.COMPLETED and analysis.completed_at is not None:
@@ -74,10 +75,10 @@ def tell_reused(
         session.err.print(Text(words), soft_wrap=True)
 
 
-def tell_queued(session: "Session", analysis: Analysis) -> ExitCode:
+def tell_queued(session: "Session", holdfast: "Holdfast", analysis: Analysis) -> ExitCode:
     """Print that an analysis waits for a worker."""
     if session.as_json:
-        session.write(records.analysis(analysis))
+        session.write(records.analysis(analysis, holdfast.freshness.age(analysis)))
     else:
         short = text.safe(text.short_ids([analysis.analysis_id])[analysis.analysis_id])
         session.out.print(Text(f"{analysis.status.value.capitalize()} as {text.safe(analysis.analysis_id)}"))
@@ -87,10 +88,10 @@ def tell_queued(session: "Session", analysis: Analysis) -> ExitCode:
     return ExitCode.OK
 
 
-def tell_left(session: "Session", analysis: Analysis) -> ExitCode:
+def tell_left(session: "Session", holdfast: "Holdfast", analysis: Analysis) -> ExitCode:
     """Print that the watching has ended, not the run."""
     short = text.safe(text.short_ids([analysis.analysis_id])[analysis.analysis_id])
     if session.as_json:
-        session.write(records.analysis(analysis))
+        session.write(records.analysis(analysis, holdfast.freshness.age(analysis)))
     session.err.print(Text(f"It goes on elsewhere. holdfast cancel {short} stops it."))
     return ExitCode.INTERRUPTED

@@ -156,6 +156,13 @@ class ResultNotFound(NotFound):
     suggestions = ("Wait until it completes", "Resume it if it ended without a result")
 
 
+class NothingToCompare(NotFound):
+    """There is no earlier analysis of the same to compare with."""
+
+    code = "NOTHING_TO_COMPARE"
+    suggestions = ("Name the analysis to compare with", "Refresh it first")
+
+
 class JobNotFound(NotFound):
     """There is no such job."""
 
@@ -181,6 +188,13 @@ class BranchUnknown(NotFound):
 
     code = "BRANCH_UNKNOWN"
     suggestions = ("List the branches with `holdfast branch list`", "Read them anew with `holdfast repo sync`")
+
+
+class RefreshNotFound(NotFound):
+    """There is no such refresh."""
+
+    code = "REFRESH_NOT_FOUND"
+    suggestions = ("List the refreshes with `holdfast schedule list`",)
 
 
 class ConflictNotFound(NotFound):
@@ -257,6 +271,13 @@ class StaleVersion(VersionConflict):
     code = "STALE_VERSION"
     suggestions = ("Read it again, and repeat the change with its ETag if it still makes sense",)
     retry_suggested = False
+
+
+class RefreshUnderWay(Conflict):
+    """The branch is being refreshed."""
+
+    code = "REFRESH_UNDER_WAY"
+    suggestions = ("Wait until it is over", "Cancel its analysis")
 
 
 class AlreadyResolved(Conflict):

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from holdfast.domain.freshness import FreshnessRules, Thresholds
+from holdfast.domain.refresh import RefreshRules, Window
 from holdfast.domain.retention import Policy, Rules, Thinning
 from holdfast.domain.sync import Strategy
 from holdfast.settings.masks import MASK, is_secret, masked
@@ -50,6 +52,12 @@ def _is_rate_limit(value: str) -> str:
     return value
 
 
+def _is_window(value: str) -> str:
+    if value.strip():
+        Window.of(value)
+    return value.strip()
+
+
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
@@ -57,6 +65,8 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
+RefreshWindow = Annotated[str, AfterValidator(_is_window), Field(validate_default=False)]
+_Hours = Annotated[float, Field(gt=0, le=876_000)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
 
@@ -101,6 +111,41 @@ class RetentionPolicy(BaseModel):
             ),
             ttl_seconds=self.ttl_seconds,
         )
+
+
+class FreshnessThresholds(BaseModel):
+    """From which age on results of a kind are of the next level; see ``domain.freshness.Thresholds``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fresh_hours: _Hours | None = None
+    """Fresh below it; an hour, or ``stale_hours`` where that is less, when unset."""
+
+    stale_hours: _Hours | None = None
+    """Stale from it on; ``stale_threshold_hours`` when unset."""
+
+    very_stale_hours: _Hours | None = None
+    """Very stale from it on; a week, or ``stale_hours`` where that is more, when unset."""
+
+    @model_validator(mode="after")
+    def _rise(self) -> "FreshnessThresholds":
+        given = [hours for hours in (self.fresh_hours, self.stale_hours, self.very_stale_hours) if hours is not None]
+        if given != sorted(given):
+            raise ValueError("fresh_hours, stale_hours and very_stale_hours must not fall")
+        return self
+
+    def rule(self, default: Thresholds) -> Thresholds:
+        """The same for the rule."""
+        rule = default.stale_after(_in_seconds(self.stale_hours))
+        return Thresholds(
+            fresh_seconds=_in_seconds(self.fresh_hours) or rule.fresh_seconds,
+            stale_seconds=rule.stale_seconds,
+            very_stale_seconds=_in_seconds(self.very_stale_hours) or rule.very_stale_seconds,
+        )
+
+
+def _in_seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600
 
 
 class StoreSettings(BaseModel):
@@ -199,6 +244,39 @@ class KeepingSettings(BaseModel):
     """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
 
+class FreshnessSettings(BaseModel):
+    """What is stale, and what is done about it."""
+
+    section: ClassVar = "refresh"
+
+    stale_threshold_hours: _Hours = 24.0
+    """From which age on a result is stale."""
+
+    freshness: dict[_Kind, FreshnessThresholds] = {}
+    """Other thresholds of age: by kind, ``*`` for all other kinds."""
+
+    changed_items: int = Field(default=10, ge=0, le=1_000_000_000)
+    """More changed items than this make a result stale."""
+
+    auto_refresh: bool = False
+    """Whether workers refresh stale branches by themselves, until somebody enables or disables it."""
+
+    auto_refresh_minutes: float = Field(default=30.0, ge=0.1, le=525_600)
+    """How often a worker looks for what is stale."""
+
+    refresh_concurrency: int = Field(default=1, ge=1, le=1000)
+    """How many refreshes that nobody asked for may wait or run at once."""
+
+    refresh_window: RefreshWindow = ""
+    """In which hours they begin, in UTC (``22:00-06:00``); empty for any time."""
+
+    watch_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """How often a worker looks where the branches of repositories on its machine are; 0 for never."""
+
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, max_length=1024)
+    """What code hosts sign the pushes with that they tell of; without it none is heard."""
+
+
 class LogSettings(BaseModel):
     """What is logged."""
 
@@ -238,7 +316,17 @@ class AccessSettings(BaseModel):
     """How many live streams an owner may have open at each service process; 0 for no limit."""
 
 
-class Settings(StoreSettings, RunSettings, ServiceSettings, KeepingSettings, LogSettings, AccessSettings, BaseSettings):
+class Settings(
+    StoreSettings,
+    RunSettings,
+    ServiceSettings,
+    KeepingSettings,
+    FreshnessSettings,
+    LogSettings,
+    AccessSettings,
+    BaseSettings,
+    ,
+):
     """The settings; made by ``read_settings``, which looks into the environment and the file."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="forbid", frozen=True)
@@ -262,6 +350,25 @@ class Settings(StoreSettings, RunSettings, ServiceSettings, KeepingSettings, Log
         """The database's file; None for a server."""
         prefix = "sqlite:///"
         return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None
+
+    def freshness_rules(self) -> FreshnessRules:
+        """What freshness goes by."""
+        default = Thresholds().stale_after(self.stale_threshold_hours * 3600)
+        own = {kind: thresholds.rule(default) for kind, thresholds in self.freshness.items()}
+        return FreshnessRules(
+            default=own.pop("*", default),
+            kinds=own,
+            changed_items=self.changed_items,
+        )
+
+    def refresh_rules(self) -> RefreshRules:
+        """What refreshing by itself goes by."""
+        return RefreshRules(
+            is_enabled=self.auto_refresh,
+            check_seconds=self.auto_refresh_minutes * 60,
+            concurrency=self.refresh_concurrency,
+            window=Window.of(self.refresh_window) if self.refresh_window else None,
+        )
 
     def rules(self) -> Rules:
         """What retention goes by."""

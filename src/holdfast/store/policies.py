@@ -80,6 +80,11 @@ POLICIES: dict[str, TablePolicy] = {
         belongs=lambda chosen: tables.analyses.c.id.in_(sa.select(chosen.c.id)),
     ),
     "attempts": _part("analysis", "number"),
+    "branch_versions": _part("branch", "version"),
+    "branch_watches": _part("branch"),
+    # No part of its repository: the analysis that it names must be there before.
+    "branches": TablePolicy(key=("repository", "name"), order=("id",)),
+    "cache_entries": TablePolicy(taken=Taken.NEVER, why="files that this machine has, or makes again"),
     "checkpoints": TablePolicy(
         key=("scope", "key"),
         belongs=lambda chosen: tables.checkpoints.c.scope.in_(
@@ -87,6 +92,7 @@ POLICIES: dict[str, TablePolicy] = {
         ),
         rows_at_once=16,
     ),
+    "conflicts": _part("branch", "conflict_id"),
     "counters": TablePolicy(taken=Taken.NEVER, why="added up anew from the rows"),
     "finding_items": _part("finding", "ordinal"),
     "findings": _part("analysis", "ordinal"),
@@ -109,6 +115,7 @@ POLICIES: dict[str, TablePolicy] = {
         belongs=_named(tables.ledger.c.analysis_id),
     ),
     "marks": TablePolicy(taken=Taken.NEVER, why="when this installation last kept house"),
+    "metric_points": _part("branch", "name", "at"),
     "metrics": _part("analysis", "name"),
     "owners": TablePolicy(
         key=("client_session_id",),
@@ -123,6 +130,8 @@ POLICIES: dict[str, TablePolicy] = {
     ),
     "progress": _part("analysis"),
     "rate_limits": TablePolicy(taken=Taken.NEVER, why="how often things were done in the last minutes"),
+    "refreshes": _part("branch", "task_id"),
+    "repositories": TablePolicy(key=("client_session_id", "repo_id"), order=("id",)),
     "schedules": TablePolicy(key=("name",)),
     "secrets": TablePolicy(key=("name",), taken=Taken.WITH_SECRETS),
     "subjects": TablePolicy(

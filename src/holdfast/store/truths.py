@@ -27,6 +27,10 @@ TRUTHS: dict[sa.Table, dict[str, sa.ColumnElement[int]]] = {
         "anonymous_bytes": _bytes(_t.is_anonymous),
     },
     tables.owners: {"owners": sa.func.count()},
+    tables.cache_entries: {
+        "cache_entries": sa.func.count(),
+        "cache_bytes": sa.cast(sa.func.coalesce(sa.func.sum(tables.cache_entries.c.size), 0), sa.BigInteger),
+    },
 }
 
 

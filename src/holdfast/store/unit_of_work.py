@@ -8,7 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
-from holdfast.domain.analysis import Analysis, Change, Status
+from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
 from holdfast.domain.errors import (
     AnalysisGone,
     AnalysisNotFound,
@@ -25,10 +25,12 @@ from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
 from holdfast.store.branches import Branches, StoredBranch
 from holdfast.store.cache_entries import CacheEntries
+from holdfast.store.comparison import Comparisons
 from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
 from holdfast.store.findings import Findings
+from holdfast.store.freshness import FreshnessFacts
 from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.intake import Intake
 from holdfast.store.integrity import Integrity
@@ -36,6 +38,7 @@ from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
+from holdfast.store.refreshes import Refreshes, StoredRefresh
 from holdfast.store.repositories import Repositories, StoredRepository, repository_event
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
@@ -69,6 +72,9 @@ class UnitOfWork:
         outflow: rows on their way out, see ``Outflow``.
         intake: rows that come in.
         integrity: what is wrong with what is kept.
+        comparisons: analyses side by side.
+        freshness: how branches stand.
+        refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
         conflicts: versions that somebody has to choose between.
@@ -96,8 +102,11 @@ class UnitOfWork:
         self.outflow = partial(Outflow, connection, engine)
         self.intake = Intake(connection, engine, self.counters)
         self.integrity = Integrity(connection, engine, self.counters)
+        self.comparisons = Comparisons(connection)
         self.repositories = Repositories(connection, engine)
         self.branches = Branches(connection, engine)
+        self.freshness = FreshnessFacts(connection, self.repositories, now)
+        self.refreshes = Refreshes(connection, engine)
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)
         self.cache_entries = CacheEntries(connection)
@@ -222,6 +231,7 @@ class UnitOfWork:
             self._count(after, 1)
             if before.status is not after.status:
                 self._note_branch(stored.key, after)
+                self._note_refreshes(after)
         if payload is not None and before.result is not None:
             self.payloads.release(before.result.hash)
         if findings is not None:
@@ -239,6 +249,10 @@ class UnitOfWork:
         value = stored.value
         if not self.analyses.delete(stored.key):
             return False
+        if not value.status.ended and value.location:
+            gone = ErrorInfo(code="ANALYSIS_GONE", message="Its analysis was deleted while it ran")
+            for refresh in self.refreshes.of_analysis(value.analysis_id):
+                self.end_refresh(refresh, gone)
         if value.result is not None:
             self.payloads.release(value.result.hash)
         self.runs.drop_checkpoints(run_scope(value.analysis_id))
@@ -306,6 +320,27 @@ class UnitOfWork:
         if subject is not None:
             at = value.completed_at or value.updated_at
             self.branches.analyzed(subject, value.context.client_session_id, key, about.revision, at)
+
+    def _note_refreshes(self, value: Analysis) -> None:
+        """A refresh ends with its analysis, however that ends."""
+        if not value.status.ended or not value.location:
+            return
+        for stored in self.refreshes.of_analysis(value.analysis_id):
+            self.end_refresh(stored, value.error if value.status is not Status.COMPLETED else None)
+
+    def end_refresh(self, stored: StoredRefresh, error: ErrorInfo | None) -> None:
+        """Write that a refresh is over, with its event; where it ran by itself, the next one may begin.
+
+        Args:
+            stored: the refresh as it was read in this transaction.
+            error: why there is no new result; None if there is one.
+        """
+        change = stored.value.ended(self.now, error)
+        self.refreshes.update(stored, change.value)
+        if error is None:
+            self.refreshes.forgive(stored.branch)
+        self.ledger.append(change.events)
+        self.jobs.enqueue(change.jobs, self.now)
 
     def _count(self, value: Analysis, sign: int) -> None:
         size = 0 if value.result is None else value.result.stored_size

@@ -3,6 +3,7 @@
 from holdfast.store.tables.accounts import idempotency_keys, owners, rate_limits, secrets, tokens
 from holdfast.store.tables.analyses import analyses, finding_items, findings, metrics, payloads, subjects, tags
 from holdfast.store.tables.base import metadata
+from holdfast.store.tables.freshness import branch_watches, refreshes
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
 from holdfast.store.tables.repositories import (
@@ -19,6 +20,7 @@ __all__ = [
     "analyses",
     "attempts",
     "branch_versions",
+    "branch_watches",
     "branches",
     "cache_entries",
     "checkpoints",
@@ -37,6 +39,7 @@ __all__ = [
     "payloads",
     "progress",
     "rate_limits",
+    "refreshes",
     "repositories",
     "schedules",
     "secrets",
