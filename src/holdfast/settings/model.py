@@ -325,7 +325,6 @@ class Settings(
     LogSettings,
     AccessSettings,
     BaseSettings,
-    ,
 ):
     """The settings; made by ``read_settings``, which looks into the environment and the file."""
 
