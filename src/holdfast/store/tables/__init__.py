@@ -3,6 +3,7 @@
 from holdfast.store.tables.accounts import idempotency_keys, owners, rate_limits, secrets, tokens
 from holdfast.store.tables.analyses import analyses, finding_items, findings, metrics, payloads, subjects, tags
 from holdfast.store.tables.base import metadata
+from holdfast.store.tables.indexes import graph_edges, graph_nodes, vector_models, vectors
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
 from holdfast.store.tables.runs import attempts, checkpoints, progress
@@ -14,6 +15,8 @@ __all__ = [
     "counters",
     "finding_items",
     "findings",
+    "graph_edges",
+    "graph_nodes",
     "idempotency_keys",
     "jobs",
     "ledger",
@@ -29,4 +32,6 @@ __all__ = [
     "subjects",
     "tags",
     "tokens",
+    "vector_models",
+    "vectors",
 ]

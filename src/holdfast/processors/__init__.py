@@ -1,0 +1,1 @@
+"""Indexes that are derived from what is kept; each can be made anew."""
