@@ -5,6 +5,7 @@ from holdfast.store.tables.analyses import analyses, finding_items, findings, me
 from holdfast.store.tables.base import metadata
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
+from holdfast.store.tables.processing import indexes, processing
 from holdfast.store.tables.runs import attempts, checkpoints, progress
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "finding_items",
     "findings",
     "idempotency_keys",
+    "indexes",
     "jobs",
     "ledger",
     "marks",
@@ -22,6 +24,7 @@ __all__ = [
     "metrics",
     "owners",
     "payloads",
+    "processing",
     "progress",
     "rate_limits",
     "schedules",
