@@ -286,6 +286,34 @@ class ProcessLost(RunError):
     retry_suggested = True
 
 
+class ProcessorError(HoldfastError):
+    """A processor failed."""
+
+    code = "PROCESSOR_ERROR"
+
+
+class ProcessorUnavailable(ProcessorError):
+    """A processor's back end is away."""
+
+    code = "PROCESSOR_UNAVAILABLE"
+    suggestions = ("Start it, or correct its settings; what waits for it is done then",)
+    retry_suggested = True
+
+
+class UnknownProcessor(InvalidInput):
+    """There is no processor of that name."""
+
+    code = "UNKNOWN_PROCESSOR"
+    suggestions = ("List the processors with `holdfast status`",)
+
+
+class InvalidQuery(InvalidInput):
+    """The query cannot be understood."""
+
+    code = "INVALID_QUERY"
+    suggestions = ("Put quotation marks around what is to be taken literally",)
+
+
 class NoCurrentRun(HoldfastError):
     """No analysis runs here."""
 

@@ -1,1 +1,1 @@
-"""Indexes that are derived from what is kept; each can be made anew."""
+"""Processors derive indexes from kept analyses: words, vectors, relations, and whatever a package brings."""

@@ -6,6 +6,7 @@ from holdfast.store.tables.base import metadata
 from holdfast.store.tables.indexes import graph_edges, graph_nodes, vector_models, vectors
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
+from holdfast.store.tables.processing import indexes, processing
 from holdfast.store.tables.runs import attempts, checkpoints, progress
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "graph_edges",
     "graph_nodes",
     "idempotency_keys",
+    "indexes",
     "jobs",
     "ledger",
     "marks",
@@ -25,6 +27,7 @@ __all__ = [
     "metrics",
     "owners",
     "payloads",
+    "processing",
     "progress",
     "rate_limits",
     "schedules",
