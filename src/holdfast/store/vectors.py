@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from itertools import islice
 
 import sqlalchemy as sa
 
@@ -14,7 +14,7 @@ _m = tables.vector_models.c
 _v = tables.vectors.c
 _a = tables.analyses.c
 
-_BLOCK = 4096
+_PORTION = 4096
 
 
 class Vectors:
@@ -39,51 +39,46 @@ class Vectors:
         assert key is not None
         return key
 
-    def put(self, model: int, rows: Mapping[str, Sequence[bytes]]) -> list[int]:
+    def put(self, model: int, rows: Mapping[int, Sequence[bytes]]) -> list[int]:
         """Keep these vectors in place of all others of these analyses.
 
         Args:
             model: the model's key.
-            rows: the vectors in order, by analysis_id; deleted analyses are passed over.
+            rows: the vectors in order, by the analysis's key; deleted analyses are passed over.
 
         Returns:
             The keys of the analyses whose vectors are others than before.
         """
-        keys = self._held(rows)
+        there = self._held(rows)
         kept: dict[int, dict[tuple[int, int], bytes]] = defaultdict(dict)
-        select = sa.select(_v.analysis, _v.model, _v.ordinal, _v.data).where(_v.analysis.in_(keys.values()))
+        select = sa.select(_v.analysis, _v.model, _v.ordinal, _v.data).where(_v.analysis.in_(there))
         for row in self._connection.execute(select):
             kept[row.analysis][row.model, row.ordinal] = row.data
-        changed = {
-            key: rows[analysis_id]
-            for analysis_id, key in keys.items()
-            if kept[key] != {(model, ordinal): data for ordinal, data in enumerate(rows[analysis_id])}
-        }
+        wanted = {key: {(model, ordinal): data for ordinal, data in enumerate(rows[key])} for key in there}
+        changed = [key for key in there if kept[key] != wanted[key]]
         if not changed:
             return []
         self._connection.execute(sa.delete(tables.vectors).where(_v.analysis.in_(changed)))
         transaction = self._engine.transaction_number(self._connection)
         new = [
             {"analysis": key, "model": model, "ordinal": ordinal, "transaction": transaction, "data": data}
-            for key, vectors in changed.items()
-            for ordinal, data in enumerate(vectors)
+            for key in changed
+            for ordinal, data in enumerate(rows[key])
         ]
         if new:
             self._connection.execute(sa.insert(tables.vectors), new)
-        return list(changed)
+        return changed
 
-    def drop(self, analysis_ids: Collection[str]) -> None:
+    def drop(self, keys: Collection[int]) -> None:
         """Forget the vectors of these analyses."""
-        keys = sa.select(_a.id).where(_a.analysis_id.in_(analysis_ids))
         self._connection.execute(sa.delete(tables.vectors).where(_v.analysis.in_(keys)))
 
-    def of(self, name: str, version: str, analysis_id: str) -> list[bytes]:
+    def of(self, name: str, version: str, key: int) -> list[bytes]:
         """The vectors of an analysis by a model, in order."""
         select = (
             sa.select(_v.data)
-            .join(tables.analyses, _a.id == _v.analysis)
             .join(tables.vector_models, _m.id == _v.model)
-            .where(_a.analysis_id == analysis_id, _m.name == name, _m.version == version)
+            .where(_v.analysis == key, _m.name == name, _m.version == version)
             .order_by(_v.ordinal)
         )
         return list(self._connection.execute(select).scalars())
@@ -94,26 +89,35 @@ class Vectors:
         select = sa.select(sa.func.count()).select_from(tables.vectors).where(_v.model.in_(models))
         return int(self._connection.execute(select).scalar_one())
 
-    def since(self, model: int, last: int, transaction: int) -> Iterator[list[tuple[int, int, bytes]]]:
-        """What may be new: keys, places in the text and bytes, in portions.
+    def since(self, model: int, last: int, complete_below: int) -> Sequence[int]:
+        """The keys of vectors that may be new, oldest first.
 
         Args:
             model: the model's key.
             last: the greatest key that was seen, where keys are in the order of commits.
-            transaction: where they are not, the number below which all transactions were complete when last seen;
-                rows may then come again.
+            complete_below: where they are not, the transaction below which all was seen; some may come again.
         """
-        new = _v.id > last if self._engine.has_one_writer else _v.transaction >= transaction
+        new = _v.id > last if self._engine.has_one_writer else _v.transaction >= complete_below
         select = (
-            sa.select(_v.id, _v.ordinal, _v.data)
+            sa.select(_v.id)
             .where(_v.model == model, new, self._engine.numbered(_v.transaction))
             .order_by(*self._engine.commit_order(_v.transaction, _v.id))
         )
-        with closing(self._connection.execution_options(yield_per=_BLOCK).execute(select)) as found:
-            for portion in found.partitions():
-                yield [(row[0], row[1], row[2]) for row in portion]
+        return self._connection.execute(select).scalars().all()
 
-    def _held(self, analysis_ids: Collection[str]) -> dict[str, int]:
-        """The keys of those analyses that are there, in their order; nobody else changes their vectors meanwhile."""
-        select = sa.select(_a.id, _a.analysis_id).where(_a.analysis_id.in_(analysis_ids)).order_by(_a.id)
-        return {row.analysis_id: row.id for row in self._connection.execute(self._engine.locked(select))}
+    def read(self, keys: Sequence[int]) -> Iterator[list[tuple[int, bytes]]]:
+        """Vectors with their keys, in portions."""
+        todo = iter(keys)
+        while portion := list(islice(todo, _PORTION)):
+            rows = self._connection.execute(sa.select(_v.id, _v.data).where(_v.id.in_(portion)))
+            yield [(row[0], row[1]) for row in rows]
+
+    def missing(self, keys: Collection[int]) -> set[int]:
+        """Those of these vectors that are not there."""
+        there = self._connection.execute(sa.select(_v.id).where(_v.id.in_(keys))).scalars()
+        return set(keys).difference(there)
+
+    def _held(self, keys: Collection[int]) -> list[int]:
+        """Those of these analyses that are there; nobody else changes their vectors until the transaction ends."""
+        select = sa.select(_a.id).where(_a.id.in_(keys)).order_by(_a.id)
+        return list(self._connection.execute(self._engine.locked(select)).scalars())

@@ -14,7 +14,7 @@ SIZE = 1000
 OVERLAP = 120
 MOST = 64
 
-_ENDS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"[.!?。！？]\s"), re.compile(r"\s"))
+_ENDS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"[.!?]\s|[\u3002\uff01\uff1f]"), re.compile(r"\s"))
 
 
 def chunks(text: str, *, size: int = SIZE, overlap: int = OVERLAP, most: int = MOST) -> list[str]:
@@ -45,11 +45,9 @@ def _end(text: str, start: int, size: int) -> int:
     if full >= len(text):
         return len(text)
     for pattern in _ENDS:
-        last = None
-        for last in pattern.finditer(text, start + size // 2, full):
-            pass
-        if last is not None:
-            return last.end()
+        ends = [found.end() for found in pattern.finditer(text, start + size // 2, full)]
+        if ends:
+            return ends[-1]
     return full
 
 
