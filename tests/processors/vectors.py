@@ -1,8 +1,10 @@
 """What the tests of vector indexes share: analyses to point at, directions that are known, an index to ask."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from holdfast.domain.processing import Ranked
@@ -14,8 +16,9 @@ MODEL = Model(name="test", version="1")
 ALL: Allowed = sa.select(tables.analyses.c.id)
 
 
-def unit(matrix: Matrix) -> Matrix:
-    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+def unit(matrix: npt.NDArray[Any]) -> Matrix:
+    rows: Matrix = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
 def random_vectors(count: int, dimensions: int, seed: int = 0) -> Matrix:

@@ -13,7 +13,7 @@ from holdfast.processors.contract import Write
 
 Vector = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float32]
-Allowed = sa.Select[tuple[int]]
+Allowed = sa.Select[Any]
 
 _FIRST = 64
 _GROWTH = 8

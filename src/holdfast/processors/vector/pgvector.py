@@ -7,10 +7,10 @@ anew, without any text being embedded again. All that speaks only PostgreSQL's d
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from holdfast.domain.processing import Ranked
+from holdfast.processors.vector.cache import matrix_of
 from holdfast.processors.vector.embedded import EmbeddedIndex
 from holdfast.processors.vector.index import Allowed, Model, Scored, Vector, confirmed, portions
 from holdfast.store import tables
@@ -35,10 +35,24 @@ _CREATE = f"""
         model bigint NOT NULL,
         embedding vector NOT NULL
     )"""
-_MISSING = f"""
-    SELECT vectors.id, vectors.analysis, vectors.model, vectors.data FROM vectors
-    LEFT JOIN {_TABLE} AS copy ON copy.id = vectors.id
-    WHERE copy.id IS NULL {{where}} LIMIT {_BATCH}"""
+
+
+class _Type(sa.types.UserDefinedType[str]):
+    """pgvector's type."""
+
+    cache_ok = True
+
+    def __init__(self, dimensions: int | None = None) -> None:
+        self.dimensions = dimensions
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "vector" if self.dimensions is None else f"vector({self.dimensions})"
+
+
+_copy = sa.table(
+    _TABLE, *(sa.column(name, sa.BigInteger) for name in ("id", "analysis", "model")), sa.column("embedding")
+)
+_c = _copy.c
 
 
 def best_index(engine: Engine, *, cache_bytes: int) -> EmbeddedIndex:
@@ -61,7 +75,7 @@ class PgvectorIndex(EmbeddedIndex):
         models = connection.execute(sa.select(tables.vector_models.c.id, tables.vector_models.c.dimensions))
         for model, dimensions in models.all():
             _index(connection, model, dimensions)
-        while self._copy(connection, ""):
+        while self._copy(connection):
             pass
 
     def _put(self, connection: sa.Connection, model: int, rows: dict[int, list[bytes]]) -> list[int]:
@@ -69,24 +83,23 @@ class PgvectorIndex(EmbeddedIndex):
         if changed and self._has_table(connection):
             dimensions = next(len(vectors[0]) // 4 for vectors in rows.values() if vectors)
             _index(connection, model, dimensions)
-            while self._copy(connection, "AND vectors.analysis = ANY(%(changed)s)", changed=changed):
+            while self._copy(connection, _v.analysis.in_(changed)):
                 pass
         return changed
 
-    def _copy(self, connection: sa.Connection, where: str, **values: Any) -> int:
-        rows = connection.exec_driver_sql(_MISSING.format(where=where), values).all()
+    def _copy(self, connection: sa.Connection, *chosen: sa.ColumnElement[bool]) -> int:
+        """Copy some vectors that have no copy yet; returns how many."""
+        select = (
+            sa.select(_v.id, _v.analysis, _v.model, _v.data)
+            .outerjoin(_copy, _c.id == _v.id)
+            .where(_c.id.is_(None), *chosen)
+            .limit(_BATCH)
+        )
+        rows = [row._asdict() | {"text": _text(matrix_of([row.data])[0])} for row in connection.execute(select)]
         if rows:
-            insert = f"INSERT INTO {_TABLE} VALUES (%(id)s, %(analysis)s, %(model)s, %(text)s::vector)"
-            new = [
-                {
-                    "id": row.id,
-                    "analysis": row.analysis,
-                    "model": row.model,
-                    "text": _text(np.frombuffer(row.data, "<f4")),
-                }
-                for row in rows
-            ]
-            connection.exec_driver_sql(insert, new)
+            embedding = sa.cast(sa.bindparam("text"), _Type())
+            names: dict[str, Any] = {name: sa.bindparam(name) for name in ("id", "analysis", "model")}
+            connection.execute(sa.insert(_copy).values(**names, embedding=embedding), rows)
         return len(rows)
 
     def _has_table(self, connection: sa.Connection) -> bool:
@@ -109,24 +122,6 @@ class PgvectorIndex(EmbeddedIndex):
         )
         # The index gives up after some thousands of vectors of which none is allowed.
         return found if len(found) == k else _exact(connection, key, query, k, allowed)
-
-
-class _Type(sa.types.UserDefinedType[str]):
-    """pgvector's type."""
-
-    cache_ok = True
-
-    def __init__(self, dimensions: int) -> None:
-        self.dimensions = dimensions
-
-    def get_col_spec(self, **_: Any) -> str:
-        return f"vector({self.dimensions})"
-
-
-_copy = sa.table(
-    _TABLE, sa.column("analysis", sa.BigInteger), sa.column("model", sa.BigInteger), sa.column("embedding")
-)
-_c = _copy.c
 
 
 def _distance(query: Vector) -> sa.ColumnElement[float]:
