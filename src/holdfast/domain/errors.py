@@ -300,6 +300,20 @@ class ProcessorUnavailable(ProcessorError):
     retry_suggested = True
 
 
+class EmbeddingFailed(ProcessorError):
+    """A text cannot be embedded."""
+
+    code = "EMBEDDING_FAILED"
+    suggestions = ("Look at what the model says of it", "Use another model")
+
+
+class EntityNotFound(NotFound):
+    """There is no such entity."""
+
+    code = "ENTITY_NOT_FOUND"
+    suggestions = ("Name its kind and key as the neighbourhood of an analysis shows them",)
+
+
 class UnknownProcessor(InvalidInput):
     """There is no processor of that name."""
 

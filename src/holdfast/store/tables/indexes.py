@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from holdfast.store.tables.base import Key, analysis_key, metadata
+from holdfast.store.tables.base import Key, analysis_key, index_where, metadata
 from holdfast.store.types import FreeText
 
 # A vector can be compared with those of the same model only.
@@ -42,22 +42,21 @@ graph_nodes = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("key", FreeText, nullable=False),
     sa.Column("label", FreeText, nullable=False),
+    # The analysis that it stands for, if it stands for one; without it nobody sees the node any more.
+    sa.Column("analysis", Key, sa.ForeignKey("analyses.id", ondelete="SET NULL")),
     sa.UniqueConstraint("kind", "key", "client_session_id"),
+    index_where("analysis IS NOT NULL", "analysis"),
 )
 
-# Every edge is told by an analysis, is seen by whoever sees that, and goes with it.
+# Every edge is told by an analysis, is seen by whoever sees that, and goes with it. Its ends do not take it along:
+# a node that somebody refers to in this moment must not go.
 graph_edges = sa.Table(
     "graph_edges",
     metadata,
-    sa.Column(
-        "source", Key, sa.ForeignKey("graph_nodes.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    sa.Column("source", Key, sa.ForeignKey("graph_nodes.id"), primary_key=True, autoincrement=False),
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column(
-        "target", Key, sa.ForeignKey("graph_nodes.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    sa.Column("target", Key, sa.ForeignKey("graph_nodes.id"), primary_key=True, autoincrement=False),
     analysis_key(primary_key=True),
-    sa.Column("weight", sa.Float, nullable=False),
     sa.Index(None, "target", "source"),
     sa.Index(None, "analysis"),
     sqlite_with_rowid=False,

@@ -46,8 +46,20 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("key", types.FreeText(), nullable=False),
         sa.Column("label", types.FreeText(), nullable=False),
+        sa.Column("analysis", _KEY, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["analysis"], ["analyses.id"], name=op.f("fk_graph_nodes_analysis"), ondelete="SET NULL"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_graph_nodes")),
         sa.UniqueConstraint("kind", "key", "client_session_id", name=op.f("uq_graph_nodes_kind_key_client_session_id")),
+    )
+    op.create_index(
+        op.f("ix_graph_nodes_analysis"),
+        "graph_nodes",
+        ["analysis"],
+        unique=False,
+        sqlite_where=sa.text("analysis IS NOT NULL"),
+        postgresql_where=sa.text("analysis IS NOT NULL"),
     )
     op.create_table(
         "graph_edges",
@@ -55,12 +67,11 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("target", _KEY, autoincrement=False, nullable=False),
         sa.Column("analysis", _KEY, autoincrement=False, nullable=False),
-        sa.Column("weight", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
             ["analysis"], ["analyses.id"], name=op.f("fk_graph_edges_analysis"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(["source"], ["graph_nodes.id"], name=op.f("fk_graph_edges_source"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["target"], ["graph_nodes.id"], name=op.f("fk_graph_edges_target"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["source"], ["graph_nodes.id"], name=op.f("fk_graph_edges_source")),
+        sa.ForeignKeyConstraint(["target"], ["graph_nodes.id"], name=op.f("fk_graph_edges_target")),
         sa.PrimaryKeyConstraint("source", "kind", "target", "analysis", name=op.f("pk_graph_edges")),
         sqlite_with_rowid=False,
     )
