@@ -23,20 +23,24 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.processing import job_kind
 from holdfast.domain.progress import Phase, Progress
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
+from holdfast.processors.registry import Processors
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.feed import Feed
 from holdfast.services.jobs import JobsService
+from holdfast.services.processing import ProcessHandler, ProcessingService, RebuildHandler
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
+from holdfast.services.search import SearchService
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
@@ -80,6 +84,9 @@ class Holdfast:
         retention: what is not to be kept any longer.
         feed: live events for many watchers.
         jobs: leased work.
+        processors: the indexes that there are.
+        processing: how far they have come.
+        search: finding analyses by words and filters, and by what they belong to.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -90,6 +97,7 @@ class Holdfast:
         *,
         registry: Registry | None = None,
         handlers: Sequence[Handler] = (),
+        processor_classes: Sequence[type[Any]] = (),
         clock: Clock | None = None,
         id_source: IdSource | None = None,
         migrate: bool = True,
@@ -107,7 +115,8 @@ class Holdfast:
         except BaseException:
             self.engine.close()
             raise
-        self.store = Store(self.engine, self._clock)
+        self.store = Store(self.engine, self._clock, settings.processors)
+        self.processors = Processors(self.engine, settings.processors, settings.processor_options, processor_classes)
         rules = settings.rules()
         self.analyses = AnalysesService(
             self.store,
@@ -138,11 +147,15 @@ class Holdfast:
             same_ip_recovery=settings.same_ip_recovery,
         )
         self.feed = Feed(self.store)
+        self.processing = ProcessingService(self.store, self.processors)
+        self.search = SearchService(self.store, self.processors)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
             RunHandler(self.store, self.registry, spread),
             TrackHandler(),
             SweepHandler(self.retention),
+            RebuildHandler(self.processing, self.processors.enabled),
+            *(ProcessHandler(self.processing, name, settings.process_batch_size) for name in self.processors.enabled),
             *handlers,
         ]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -165,6 +178,7 @@ class Holdfast:
         self.tracker.close()
         self.accounts.close()
         self.feed.close()
+        self.processors.close()
         self.engine.close()
 
     @cached_property
@@ -305,15 +319,21 @@ class Holdfast:
         )
         return TrackedRun(self.tracker, request, phases)
 
-    def worker(self, *, concurrency: int | None = None) -> Worker:
+    def worker(self, *, concurrency: int | None = None, without: Sequence[str] = ()) -> Worker:
         """A worker for this store; ``run`` it.
+
+        Args:
+            concurrency: how many analyses at once; as the settings say when None.
+            without: processors that it leaves to other workers.
 
         It also keeps house, every ``sweep_seconds``; of many workers one does.
         """
         self._schedule_sweeps()
+        self.processing.prepare()
+        skipped = {job_kind(name) for name in without}
         return Worker(
             self.jobs,
-            self._handlers,
+            {kind: handler for kind, handler in self._handlers.items() if kind not in skipped},
             self.store.bell,
             name=worker_name(self._ids.random(4)),
             concurrency=concurrency or self.settings.concurrency,
@@ -434,7 +454,7 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     return Holdfast(read_settings(database_url=url, **options), **wiring)
 
 
-_WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}
+_WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}
 
 
 def _open_engine(settings: Settings, *, create: bool) -> Engine:

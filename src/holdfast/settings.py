@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.errors import InvalidInput
@@ -32,6 +32,7 @@ def _is_rate_limit(value: str) -> str:
 
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -170,6 +171,20 @@ class Settings(BaseSettings):
 
     rate_limit_anonymous: RateLimit = "20/minute"
     """How often the anonymous clients of one address may do either, beside the limits for everybody."""
+
+    processors: Names = Field(default=("fulltext",))
+    """The indexes that are kept up to date; in the environment separated by commas, empty for none."""
+
+    processor_options: dict[str, dict[str, Any]] = {}
+    """What a processor that a package brings is set up with, by its name."""
+
+    process_batch_size: int = Field(
+        default=200,
+        ge=1,
+        le=10_000,
+        validation_alias=AliasChoices("process_batch_size", "HOLDFAST_PROCESS_BATCH_SIZE", "PROCESS_BATCH_SIZE"),
+    )
+    """How many analyses a worker gives a processor at a time."""
 
     def database_path(self) -> Path | None:
         """The database's file; None for a server."""

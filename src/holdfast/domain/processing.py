@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Any
 
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.findings import Finding
+from holdfast.domain.jobs import NewJob
 
 PROCESS_JOBS = "process."
 """The kind of a processor's jobs begins with this and ends with the processor's name."""
@@ -20,6 +21,20 @@ REBUILD_JOB = "processing.rebuild"
 def job_kind(processor: str) -> str:
     """The kind of the jobs that bring a processor's index up to date."""
     return f"{PROCESS_JOBS}{processor}"
+
+
+def sync_jobs(processors: Sequence[str], keys: Sequence[int], analysis_id: str | None = None) -> list[NewJob]:
+    """One job for each processor: make its index say of these analyses what is true by then.
+
+    Args:
+        processors: which.
+        keys: the analyses, by internal key; also such that are gone.
+        analysis_id: the analysis, where it is one and still there.
+    """
+    return [
+        NewJob(kind=job_kind(processor), payload={"keys": list(keys)}, analysis_id=analysis_id)
+        for processor in processors
+    ]
 
 
 class ProcessingStatus(StrEnum):
@@ -98,7 +113,7 @@ class IndexState:
     Attributes:
         processor: whose.
         version: of the processor, when the index was begun.
-        generation: the one that is read.
+        generation: the one that is read; 0 while the first one is being built.
         building: the one that is being built beside it, if any.
         built_to: up to which key everything is in it.
     """
@@ -112,7 +127,12 @@ class IndexState:
     @property
     def generations(self) -> tuple[int, ...]:
         """Those that every change must reach."""
-        return (self.generation,) if self.building is None else (self.generation, self.building)
+        return tuple(one for one in (self.generation, self.building) if one)
+
+    @property
+    def readable(self) -> int:
+        """The one to read: what there is of the first one, until it is whole."""
+        return self.generation or self.building or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import sqlalchemy as sa
 
 from holdfast.domain.processing import Document, Health, Ranked
+from holdfast.domain.query import Query
 from holdfast.store.engine import Engine
 
 Write = Callable[[sa.Connection, int], None]
@@ -101,15 +102,18 @@ class Wanted:
     """What a search wants of one index.
 
     Attributes:
-        text: what is looked for, as people write it.
+        text: what is looked for, as people write it: the words alone, without fields and operators.
+        query: the same as a tree of texts, for a processor that knows AND, OR and phrases; None for plain words.
         allowed: selects the keys (one column, ``analyses.id``) of what the caller may see and the filters let through:
-            apply it before any limit.
+            apply it before any limit, as ``.. IN (allowed)`` or row by row, as
+            ``allowed.where(tables.analyses.c.id == mine.c.key).correlate(mine).exists()``.
         limit: how many hits at most.
     """
 
     text: str
     allowed: sa.Select[tuple[int]]
     limit: int
+    query: Query | None = None
 
 
 @runtime_checkable

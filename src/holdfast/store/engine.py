@@ -174,6 +174,10 @@ class Engine:
         """Hold the rows read until the transaction ends; on SQLite every write transaction holds everything."""
         return select if self.dialect == "sqlite" else select.with_for_update(of=select.columns_clause_froms[0])
 
+    def shared(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Keep the rows read as they are until the transaction ends; others may do the same."""
+        return select if self.dialect == "sqlite" else select.with_for_update(read=True)
+
     def shard(self) -> int:
         """Which shard of the counters this writer adds to."""
         return 0 if self.dialect == "sqlite" else os.urandom(1)[0] % _COUNTER_SHARDS

@@ -11,7 +11,9 @@ from holdfast.domain.analysis import Analysis, Change, Status
 from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
+from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock
+from holdfast.domain.processing import sync_jobs
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
 from holdfast.store.counters import Counters
@@ -21,9 +23,11 @@ from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
+from holdfast.store.processing import Processing
 from holdfast.store.rate_limits import RateLimits
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
+from holdfast.store.search import Search
 from holdfast.store.subjects import Subjects
 
 T = TypeVar("T")
@@ -49,13 +53,30 @@ class UnitOfWork:
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
         retention: what goes by itself.
+        processing: indexes, and what is in them.
+        search: queries.
     """
 
     def __init__(
-        self, connection: sa.Connection, engine: Engine, now: datetime, *, complete_below: int | None = None
+        self,
+        connection: sa.Connection,
+        engine: Engine,
+        now: datetime,
+        *,
+        processors: Sequence[str] = (),
+        complete_below: int | None = None,
     ) -> None:
-        """Work on ``connection``; ``complete_below``: see ``Ledger``."""
+        """Work on ``connection``.
+
+        Args:
+            connection: in a transaction.
+            engine: the database.
+            now: the moment.
+            processors: which indexes are told of what changes.
+            complete_below: see ``Ledger``.
+        """
         self.now = now
+        self._processors = processors
         self.analyses = Analyses(connection, engine)
         self.payloads = Payloads(connection)
         self.findings = Findings(connection)
@@ -68,6 +89,8 @@ class UnitOfWork:
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
+        self.processing = Processing(connection, engine)
+        self.search = Search(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -151,7 +174,12 @@ class UnitOfWork:
         inserted = self.analyses.insert(rows, active_key)
         added = [change for change in changes if change.value.analysis_id in inserted]
         self.ledger.append([event for change in added for event in change.events])
-        self.jobs.enqueue([job for change in added for job in change.jobs], self.now)
+        jobs = [job for change in added for job in change.jobs]
+        if self._processors:
+            for change in added:
+                if change.value.status.ended:
+                    jobs += self._sync(inserted[change.value.analysis_id], change.value.analysis_id)
+        self.jobs.enqueue(jobs, self.now)
         for owner in sorted({change.value.context.client_session_id for change in added}):
             if self.analyses.greet_owner(owner, self.now):
                 self.counters.add("owners")
@@ -189,6 +217,11 @@ class UnitOfWork:
             self.findings.add(stored.key, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
+        if self._processors and after is not before and after.status.ended:
+            self.jobs.enqueue(self._sync(stored.key, after.analysis_id), self.now)
+
+    def _sync(self, key: int, analysis_id: str | None) -> list[NewJob]:
+        return sync_jobs(self._processors, [key], analysis_id)
 
     def drop(self, stored: Stored, change: Change) -> bool:
         """Delete an analysis with everything that is kept of it, and note that in the ledger.
@@ -207,6 +240,7 @@ class UnitOfWork:
         self.retention.drop_unused_subjects(set() if subject is None else {subject})
         self._count(value, -1)
         self.ledger.append(change.events)
+        self.jobs.enqueue(self._sync(stored.key, None), self.now)
         return True
 
     def drop_many(self, gone: Sequence[Found], events: Sequence[Event]) -> None:
@@ -217,6 +251,7 @@ class UnitOfWork:
             events: what the ledger is told.
         """
         self.retention.remove(gone)
+        self.jobs.enqueue(sync_jobs(self._processors, [found.candidate.key for found in gone]), self.now)
         for found in gone:
             one = found.candidate
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
@@ -245,9 +280,10 @@ class UnitOfWork:
 class Store:
     """The door to the store: one transaction a call."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        """Keep things in ``engine``."""
+    def __init__(self, engine: Engine, clock: Clock, processors: Sequence[str] = ()) -> None:
+        """Keep things in ``engine``; what changes is queued for these processors."""
         self.engine = engine
+        self.processors = tuple(processors)
         self.bell = engine.bell
         self._clock = clock
 
@@ -258,7 +294,7 @@ class Store:
         """
 
         def transaction(connection: sa.Connection) -> T:
-            uow = UnitOfWork(connection, self.engine, self._clock.now())
+            uow = UnitOfWork(connection, self.engine, self._clock.now(), processors=self.processors)
             result = work(uow)
             uow.flush()
             return result
