@@ -115,8 +115,9 @@ class Holdfast:
         except BaseException:
             self.engine.close()
             raise
-        self.store = Store(self.engine, self._clock, settings.processors)
-        self.processors = Processors(self.engine, settings.processors, settings.processor_options, processor_classes)
+        enabled = settings.enabled_processors()
+        self.store = Store(self.engine, self._clock, enabled)
+        self.processors = Processors(self.engine, enabled, settings.all_processor_options(), processor_classes)
         rules = settings.rules()
         self.analyses = AnalysesService(
             self.store,

@@ -36,6 +36,11 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
+def _also(name: str, *others: str) -> AliasChoices:
+    """By its name, by that with our prefix, and by the bare one of the environment."""
+    return AliasChoices(name, f"HOLDFAST_{name.upper()}", *(others or (name.upper(),)))
+
+
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
@@ -178,6 +183,65 @@ class Settings(BaseSettings):
     processor_options: dict[str, dict[str, Any]] = {}
     """What a processor that a package brings is set up with, by its name."""
 
+    enable_vector_store: bool | None = Field(default=None, validation_alias=_also("enable_vector_store"))
+    """Whether analyses are found by their meaning: adds ``vector`` to ``processors``, or takes it away."""
+
+    enable_graph_db: bool | None = Field(default=None, validation_alias=_also("enable_graph_db"))
+    """Whether what analyses have to do with each other is kept: adds ``graph`` to ``processors``, or takes it away."""
+
+    embedder: Literal["wordllama", "openai", "sentence-transformers"] = "wordllama"
+    """What makes vectors of texts: the model that comes along, an endpoint of OpenAI's protocol, a model of yours."""
+
+    embedding_model: str = ""
+    """Which model, by its name there; not for ``wordllama``, which is one."""
+
+    embedding_url: str = "https://api.openai.com/v1"
+    """The endpoint, up to and with ``/v1``."""
+
+    embedding_api_key: str | None = Field(
+        default=None, repr=False, validation_alias=_also("embedding_api_key", "OPENAI_API_KEY")
+    )
+    """What the endpoint lets us in by."""
+
+    embedding_dimensions: int | None = Field(default=None, ge=1, le=65_536)
+    """How many dimensions a vector shall have, where the endpoint's model leaves a choice."""
+
+    embedding_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """How long the endpoint may take for an answer; Qdrant too."""
+
+    vector_cache_mb: float = Field(default=512.0, ge=0, le=1_000_000)
+    """How much memory of a process vectors may take, in millions of bytes, where they are compared one by one."""
+
+    qdrant_url: str | None = None
+    """Qdrant's address; vectors are kept in the database when unset."""
+
+    qdrant_host: str | None = Field(default=None, validation_alias=_also("qdrant_host"))
+    """The same by host and ``qdrant_port``."""
+
+    qdrant_port: int = Field(default=6333, ge=1, le=65_535, validation_alias=_also("qdrant_port"))
+    """Qdrant's port at ``qdrant_host``."""
+
+    qdrant_api_key: str | None = Field(default=None, repr=False, validation_alias=_also("qdrant_api_key"))
+    """What Qdrant lets us in by."""
+
+    qdrant_collection: str = Field(default="holdfast", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """How the names of our collections begin; no other database of Holdfast's may use the same."""
+
+    neo4j_uri: str | None = Field(default=None, validation_alias=_also("neo4j_uri"))
+    """Neo4j's address (``bolt://host:7687``); the graph is kept in the database when unset."""
+
+    neo4j_user: str = Field(default="neo4j", validation_alias=_also("neo4j_user"))
+    """Who we are to Neo4j."""
+
+    neo4j_password: str = Field(default="", repr=False, validation_alias=_also("neo4j_password"))
+    """What Neo4j lets us in by."""
+
+    neo4j_database: str | None = None
+    """Which of Neo4j's databases; its default one when unset."""
+
+    neo4j_graph: str = Field(default="holdfast", min_length=1, max_length=64)
+    """The name of our graph there; no other database of Holdfast's may use the same."""
+
     process_batch_size: int = Field(
         default=200,
         ge=1,
@@ -190,6 +254,37 @@ class Settings(BaseSettings):
         """The database's file; None for a server."""
         prefix = "sqlite:///"
         return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None
+
+    def enabled_processors(self) -> tuple[str, ...]:
+        """The processors with what is enabled by a switch of its own, and without what is disabled by one."""
+        names = dict.fromkeys(self.processors)
+        for name, switch in (("vector", self.enable_vector_store), ("graph", self.enable_graph_db)):
+            if switch:
+                names[name] = None
+            elif switch is False:
+                names.pop(name, None)
+        return tuple(names)
+
+    def all_processor_options(self) -> dict[str, dict[str, Any]]:
+        """What each processor is set up with."""
+        qdrant_url = self.qdrant_url
+        if qdrant_url is None and self.qdrant_host is not None:
+            qdrant_url = f"http://{self.qdrant_host}:{self.qdrant_port}"
+        vector = {
+            "embedder": self.embedder,
+            "model": self.embedding_model,
+            "url": self.embedding_url,
+            "api_key": self.embedding_api_key,
+            "dimensions": self.embedding_dimensions,
+            "timeout_seconds": self.embedding_timeout_seconds,
+            "cache_mb": self.vector_cache_mb,
+            "qdrant_url": qdrant_url,
+            "qdrant_api_key": self.qdrant_api_key,
+            "qdrant_collection": self.qdrant_collection,
+        }
+        names = ("neo4j_uri", "neo4j_user", "neo4j_password", "neo4j_database", "neo4j_graph")
+        graph = {name: getattr(self, name) for name in names}
+        return {"vector": vector, "graph": graph, **self.processor_options}
 
     def rules(self) -> Rules:
         """What retention goes by."""

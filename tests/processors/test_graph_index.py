@@ -265,7 +265,9 @@ def test_a_name_is_a_name(drawn: Drawn, name: str) -> None:
 
 def test_an_index_that_is_away() -> None:
     index = Neo4jGraph(
-        lambda: neo4j.GraphDatabase.driver("bolt://127.0.0.1:9", auth=("x", "y")), database=None, graph="g"
+        lambda: neo4j.GraphDatabase.driver("bolt://127.0.0.1:9", auth=("x", "y"), max_transaction_retry_time=0.1),
+        database=None,
+        graph="g",
     )
     with pytest.raises(ProcessorUnavailable):
         index.put([portrait(1, "a", ["f"])])

@@ -92,6 +92,9 @@ class EmbeddedGraph:
     def count(self, connection: sa.Connection) -> tuple[int, int]:
         return Graph(connection, self._engine).count()
 
+    def check(self) -> None:
+        """It is there whenever the database is."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -142,6 +142,10 @@ class GraphIndex(Protocol):
         """How many nodes and edges there are, those included that nobody sees."""
         ...
 
+    def check(self) -> None:
+        """Raise ProcessorUnavailable unless it can be read and written; within a few seconds."""
+        ...
+
     def close(self) -> None:
         """Release what is held; what is kept stays."""
         ...

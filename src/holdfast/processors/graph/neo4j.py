@@ -153,6 +153,10 @@ class Neo4jGraph:
             nodes, edges = (int(self._run(statement)[0]["count"]) for statement in _COUNTS)
         return nodes, edges
 
+    def check(self) -> None:
+        with _understood():
+            self._driver.verify_connectivity()
+
     def close(self) -> None:
         if "_driver" in self.__dict__:
             self._driver.close()

@@ -116,6 +116,9 @@ class EmbeddedIndex:
     def count(self, connection: sa.Connection, model: Model) -> int:
         return Vectors(connection, self._engine).count(model.name, model.version)
 
+    def check(self) -> None:
+        """It is there whenever the database is."""
+
     def close(self) -> None:
         with self._lock:
             self._cached = None

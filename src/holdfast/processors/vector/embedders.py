@@ -5,7 +5,7 @@ Nothing here ever makes up a vector: a text that cannot be embedded is an error.
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _BATCH = 128
 # Bad Request, Payload Too Large, Unprocessable; whatever else it answers is about us or about itself.
 _TEXT_AT_FAULT = {400, 413, 422}
+
+_loading = threading.Lock()
 
 
 class Embedder(Protocol):
@@ -72,28 +74,28 @@ class WordLlamaEmbedder:
     """Embeds with the vectors of words that come with the package ``wordllama``; needs no network."""
 
     def __init__(self) -> None:
-        """Know the model; it is loaded with the first text."""
+        """Know the model; it is loaded with the first text, once for the whole process."""
         self.model = Model(name="wordllama/l2_supercat_256", version=metadata.version("wordllama"))
-        self._lock = threading.Lock()
-
-    @cached_property
-    def _loaded(self) -> "WordLlamaInference":
-        # 0.6 s and 60 MB: for whoever embeds, and nobody else.
-        import wordllama  # noqa: PLC0415
-
-        # By default it would look into the user's cache, and then on the network.
-        return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
 
     def embed(self, texts: Sequence[str]) -> Matrix:
-        with self._lock:
-            loaded = self._loaded
+        with _loading:
+            loaded = _word_llama()
+        # Of no words it makes a division by zero, which is told below.
         with np.errstate(invalid="ignore"):
             rows = loaded.embed(list(texts), norm=True)
         return normalized(rows, len(texts), self.model)
 
     def close(self) -> None:
-        with self._lock:
-            self.__dict__.pop("_loaded", None)
+        """Others of this process may use the model."""
+
+
+@cache
+def _word_llama() -> "WordLlamaInference":
+    # 0.6 s and 60 MB: for whoever embeds, and nobody else.
+    import wordllama  # noqa: PLC0415
+
+    # By default it would look into the user's cache, and then on the network.
+    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
 
 
 class OpenAIEmbedder:

@@ -92,6 +92,10 @@ class VectorIndex(Protocol):
         """How many vectors of this model there are."""
         ...
 
+    def check(self) -> None:
+        """Raise ProcessorUnavailable unless it can be read and written; within a few seconds."""
+        ...
+
     def close(self) -> None:
         """Release what is held; what is kept stays."""
         ...

@@ -121,6 +121,10 @@ class QdrantIndex:
         with _understood():
             return sum(self._client.count(name, exact=True).count for name in self._of_model(model))
 
+    def check(self) -> None:
+        with _understood():
+            self._client.get_collections()
+
     def close(self) -> None:
         if "_client" in self.__dict__:
             self._client.close()
