@@ -29,6 +29,7 @@ from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
+from holdfast.processors.graph.walks import Neighbourhood, Path
 from holdfast.processors.registry import Processors
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
@@ -37,6 +38,7 @@ from holdfast.services.feed import Feed
 from holdfast.services.jobs import JobsService
 from holdfast.services.processing import ProcessHandler, ProcessingService, RebuildHandler
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.relations import RelationsService, Similar
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
@@ -87,6 +89,7 @@ class Holdfast:
         processors: the indexes that there are.
         processing: how far they have come.
         search: finding analyses by words and filters, and by what they belong to.
+        relations: what analyses are like, and what they have to do with.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -150,6 +153,7 @@ class Holdfast:
         self.feed = Feed(self.store)
         self.processing = ProcessingService(self.store, self.processors)
         self.search = SearchService(self.store, self.processors)
+        self.relations = RelationsService(self.store, self.processors)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
             RunHandler(self.store, self.registry, spread),
@@ -415,6 +419,18 @@ class Holdfast:
         statuses = (status,) if isinstance(status, Status) else tuple(status)
         found = Filter(status=statuses, tags=tuple(tags), **where)
         return self.queries.find(found, limit=limit, after=after, ascending=ascending)
+
+    def similar_analyses(self, analysis_id: str, *, limit: int = 10) -> list[Similar]:
+        """The analyses nearest in meaning to one, nearest first; see ``RelationsService.similar``."""
+        return self.relations.similar(analysis_id, limit=limit)
+
+    def neighbourhood(self, entity: str, *, hops: int = 1, limit: int = 100) -> Neighbourhood:
+        """What an analysis or another entity has to do with; see ``RelationsService.neighbourhood``."""
+        return self.relations.neighbourhood(entity, hops=hops, limit=limit)
+
+    def path(self, start: str, end: str, *, hops: int = 6) -> Path:
+        """How two entities have to do with each other; see ``RelationsService.path``."""
+        return self.relations.path(start, end, hops=hops)
 
     def cancel_analysis(self, analysis_id: str) -> Analysis:
         """Stop an analysis."""

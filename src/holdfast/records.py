@@ -16,7 +16,10 @@ from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
+    from holdfast.processors.graph.index import Node
+    from holdfast.processors.graph.walks import Link, Neighbourhood, Path
     from holdfast.services.queries import Stats
+    from holdfast.services.relations import Similar
     from holdfast.services.retention import Plan, Sweep
     from holdfast.store.runs import Attempt
 
@@ -243,3 +246,39 @@ def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
 def outcomes(items: Sequence[Record], errors: Sequence[Record]) -> Record:
     """What became of several things that were to be changed one by one."""
     return {"success": not errors, "items": list(items), "errors": list(errors)}
+
+
+def similar(hits: "Sequence[Similar]") -> Record:
+    """Analyses that are like another one."""
+    return {"items": [{"score": round(hit.score, 6), "analysis": analysis(hit.analysis)} for hit in hits]}
+
+
+def neighbourhood(found: "Neighbourhood") -> Record:
+    """What is near an entity."""
+    entities = [{**node(neighbour.node), "hops": neighbour.hops} for neighbour in found.entities]
+    return {"entities": entities, "relations": [link(one) for one in found.relations], "is_whole": found.is_whole}
+
+
+def path(found: "Path") -> Record:
+    """A way from one entity to another."""
+    return {
+        "found": bool(found.nodes),
+        "entities": [node(one) for one in found.nodes],
+        "relations": [link(one) for one in found.relations],
+        "is_certain": found.is_certain,
+    }
+
+
+def node(one: "Node") -> Record:
+    """An entity."""
+    place = one.place
+    return {"kind": place.kind, "key": place.key, "label": one.label, "client_session_id": one.owner}
+
+
+def link(one: "Link") -> Record:
+    """A relation, by the kinds and keys of its ends."""
+    return {
+        "source": {"kind": one.source.place.kind, "key": one.source.place.key},
+        "kind": one.kind,
+        "target": {"kind": one.target.place.kind, "key": one.target.place.key},
+    }

@@ -31,6 +31,7 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"client": []}, {}]
 
 TAGS = [
     {"name": "analyses", "description": "Analyses: asked for, kept, found, followed, refreshed and removed."},
+    {"name": "relations", "description": "What analyses are like, and what they have to do with."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
     {"name": "retention", "description": "What is kept no longer, and the trash."},

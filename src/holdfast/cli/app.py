@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 import holdfast
 from holdfast import records
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, serve, tokens, worker
+from holdfast.cli import analyses, database, demo, jobs, keeping, look, relations, serve, tokens, worker
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -149,6 +149,15 @@ _add(app, "restore", keeping.restore, "restore 0198f3a2")
 _add(app, "trash", keeping.trash, "trash", "trash --json | jq -r '.items[].analysis_id'")
 _add(app, "pin", keeping.pin, "pin 0198f3a2")
 _add(app, "unpin", keeping.unpin, "unpin 0198f3a2")
+_add(app, "similar", relations.similar, "similar 0198f3a2")
+_add(
+    app,
+    "neighbourhood",
+    relations.neighbourhood,
+    "neighbourhood 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55",
+    "neighbourhood technology:python --hops 2",
+)
+_add(app, "path", relations.path, "path technology:python tag:nightly")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")

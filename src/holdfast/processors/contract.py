@@ -127,3 +127,22 @@ class Ranker(Protocol):
             ProcessorUnavailable: the back end is away.
         """
         ...
+
+
+@runtime_checkable
+class Likener(Protocol):
+    """A processor whose index knows what is like what."""
+
+    def similar(self, connection: sa.Connection, key: int, limit: int, allowed: sa.Select[Any]) -> list[Ranked]:
+        """What is most like one document, best first, without that one; scores are 1 at most.
+
+        Args:
+            connection: reads the state to search.
+            key: the document's; nothing is like one that is not indexed.
+            limit: how many at most.
+            allowed: as ``Wanted.allowed``.
+
+        Raises:
+            ProcessorUnavailable: the back end is away.
+        """
+        ...

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.domain.analysis import Analysis
+from holdfast.domain.checks import check_name
 from holdfast.domain.findings import Finding
 from holdfast.domain.processing import Document
 from holdfast.processors.graph.index import ANALYSIS, OWNER, Entity, Place, Portrait, Relation
@@ -24,6 +25,23 @@ from holdfast.store.types import storable
 
 MOST = 200
 
+KINDS = (
+    ANALYSIS,
+    "file",
+    "issue",
+    OWNER,
+    "process",
+    "recommendation",
+    "session",
+    "subject",
+    "tag",
+    "task",
+    "technology",
+    "thread",
+)
+"""Every kind of entity."""
+
+_LONGEST_NAME = 4096
 _KEY_LENGTH = 200
 _LABEL_LENGTH = 200
 _Told = tuple[str, Entity]
@@ -35,6 +53,19 @@ def place(kind: str, name: str) -> Place:
     if len(key) > _KEY_LENGTH:
         key = f"{key[: _KEY_LENGTH - 33]}~{hashlib.sha256(key.encode()).hexdigest()[:32]}"
     return Place(kind=kind, key=key)
+
+
+def place_of(name: str) -> Place:
+    """Where people mean: ``kind:key``, or the id of an analysis alone.
+
+    Raises:
+        InvalidInput: nothing can be called so.
+    """
+    check_name(name, "entity", _LONGEST_NAME)
+    kind, colon, key = name.partition(":")
+    if colon and key and kind in KINDS:
+        return place(kind, key.lower() if kind == "technology" else key)
+    return place(ANALYSIS, name)
 
 
 def extract(document: Document) -> Portrait:

@@ -97,11 +97,7 @@ class VectorProcessor:
         return self._index.search(connection, self._embedder.model, query, limit, wanted.allowed)
 
     def similar(self, connection: sa.Connection, key: int, limit: int, allowed: Allowed) -> list[Ranked]:
-        """The analyses nearest in meaning to one: to the middle of its pieces; without that one.
-
-        Raises:
-            ProcessorUnavailable: the back end is away.
-        """
+        """The analyses nearest to the middle of its pieces; scores are cosines."""
         vectors = self._index.vectors(connection, self._embedder.model, key)
         if not len(vectors):
             return []
