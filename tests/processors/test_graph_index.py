@@ -140,7 +140,7 @@ def test_the_nearest_when_there_are_more(drawn: Drawn) -> None:
     assert len(near.entities) == 10
     assert not near.is_whole
     assert near.entities[0].node.place == itself("a")
-    assert drawn.near(itself("a"), 3, limit=31).is_whole
+    assert drawn.near(itself("a"), 3, limit=32).is_whole
 
 
 def test_cycles_end(drawn: Drawn) -> None:
@@ -201,7 +201,7 @@ def test_nothing_leads_through_what_may_not_be_seen(drawn: Drawn) -> None:
     drawn.tell("b", "f1", "f2")
     drawn.tell("c", "f2", relations=[Relation(source=itself("c"), kind="refreshed-from", target=itself("b"))])
     without = ALL.where(tables.analyses.c.analysis_id != "b")
-    assert drawn.way(itself("a"), itself("c")) == ["a", "f1", "b", "c"] or drawn.way(itself("a"), itself("c"))[0] == "a"
+    assert drawn.way(itself("a"), itself("c")) == ["a", "f1", "b", "c"]
     assert drawn.way(itself("a"), itself("c"), allowed=without) == []
     assert drawn.names(itself("c"), 6, allowed=without) == {"c": 0, "f2": 1}
     with pytest.raises(EntityNotFound):

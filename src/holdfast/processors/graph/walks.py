@@ -53,7 +53,7 @@ class Neighbourhood:
     Attributes:
         entities: nearest first, the entity itself at the head.
         relations: between these.
-        is_whole: whether there was no more than the limit.
+        is_whole: whether it is certain that there is no more within these hops.
     """
 
     entities: tuple[Neighbour, ...]
@@ -112,9 +112,10 @@ class Walk:
             chosen = sorted(new, key=str)[:room] if len(new) > room else new
             distance.update(dict.fromkeys(chosen, hop))
             frontier = self._passable(chosen)
-            if not frontier or len(distance) >= limit:
-                # Whatever else there is lies beyond the limit.
-                is_whole = is_whole and (not frontier or hop == hops or self._is_end(frontier, distance))
+            if not frontier:
+                break
+            if len(distance) >= limit:
+                is_whole = is_whole and hop == hops
                 break
         nodes = self._index.nodes(self._connection, distance)
         order = sorted(nodes, key=lambda handle: (distance[handle], nodes[handle].place, nodes[handle].owner))
@@ -196,10 +197,6 @@ class Walk:
     def _passable(self, handles: Collection[Handle]) -> list[Handle]:
         nodes = self._index.nodes(self._connection, handles)
         return sorted((handle for handle, node in nodes.items() if node.place.kind != OWNER), key=str)
-
-    def _is_end(self, frontier: Collection[Handle], known: Collection[Handle]) -> bool:
-        found, is_complete = self._step(frontier)
-        return is_complete and _ends(found) <= set(known)
 
 
 def _ends(edges: Iterable[Edge]) -> set[Handle]:
