@@ -35,10 +35,7 @@ def index(hf: Holdfast) -> None:
 
 def waiting(hf: Holdfast) -> bool:
     with hf.store.engine.read() as connection:
-        query = "SELECT count(*) FROM jobs WHERE kind LIKE 'process%'"
-        return bool(
-            connection.exec_driver_sql(query.replace("%", "%%") if hf.engine.dialect != "sqlite" else query).scalar()
-        )
+        return bool(connection.execute(sa.select(sa.exists().where(tables.jobs.c.kind.startswith("process")))).scalar())
 
 
 def keep(hf: Holdfast, analysis_id: str, summary: str, owner: str = "local", **fields: Any) -> None:
