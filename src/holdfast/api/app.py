@@ -18,8 +18,10 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    processing,
     results,
     retention,
+    search,
     stream,
     system,
 )
@@ -60,7 +62,7 @@ def create_app(hf: Holdfast) -> FastAPI:
     app.state.access = access = Access(hf)
     app.state.metrics = metrics = Metrics(hf)
     errors.install(app)
-    for part in (lists, analyses, results, persistence, retention, jobs, accounts, stream, system):
+    for part in (lists, search, processing, analyses, results, persistence, retention, jobs, accounts, stream, system):
         app.include_router(part.router)
     openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
     settings = hf.settings
