@@ -86,7 +86,7 @@ def test_days_and_ranges() -> None:
         ("a %", 2, "no letter"),
         ("tag>3", 0, "no order"),
         ("findings:[1 2]", 12, "TO"),
-        ("a\\", 0, "backslash"),
+        ("a\\", 1, "backslash"),
         ("(" * 50 + "a", 21, "deeper"),
     ],
 )
