@@ -7,6 +7,7 @@ exact search by numpy over the same vectors is the floor, and says what there is
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import sqlalchemy as sa
@@ -16,10 +17,11 @@ from bench import floors, rows
 from bench.floors import Raw, Stores
 from bench.report import Options, Report, quantile, run
 from holdfast.bootstrap import Holdfast
+from holdfast.processors.contract import Write
 from holdfast.processors.graph.embedded import EmbeddedGraph
 from holdfast.processors.graph.index import Place
 from holdfast.processors.graph.walks import Walk
-from holdfast.processors.vector.index import Allowed, Entry, Matrix, Model, VectorIndex
+from holdfast.processors.vector.index import Allowed, Entry, Matrix, Model, Vector, VectorIndex
 from holdfast.processors.vector.pgvector import best_index
 from holdfast.store import tables
 
@@ -81,7 +83,7 @@ def _vectors(options: Options, report: Report, stores: Stores, hf: Holdfast) -> 
     with hf.engine.read() as connection:
         first = _clock(lambda: index.search(connection, _MODEL, queries[0], _K, _ALL))
     report.add("P6", f"{name}: first search of a process", first, "s")
-    floor = quantile((_clock(lambda query=query: np.argpartition(-(vectors @ query), _K)) for query in queries), 0.95)
+    floor = quantile((_clock(partial(_exact, vectors, query)) for query in queries), 0.95)
     for what, allowed in _FILTERS.items():
         with hf.engine.read() as connection:
             fits = np.isin(keys, np.array(connection.execute(allowed).scalars().all()))
@@ -109,7 +111,15 @@ def _fill(hf: Holdfast, index: VectorIndex, keys: Iterable[int], vectors: Matrix
     for start in range(0, len(entries), _CHUNK):
         write = index.put(_MODEL, entries[start : start + _CHUNK])
         assert write is not None
-        hf.engine.write(lambda connection, write=write: write(connection, 1))
+        hf.engine.write(partial(_written, write))
+
+
+def _written(write: Write, connection: sa.Connection) -> None:
+    write(connection, 1)
+
+
+def _exact(vectors: Matrix, query: Vector) -> object:
+    return np.argpartition(-(vectors @ query), _K)
 
 
 def _graph(options: Options, report: Report, stores: Stores, url: str) -> None:

@@ -25,6 +25,9 @@ _MISSING = "No PostgreSQL: "
 _SERVER = pytest.StashKey[PostgresServer]()
 _INPUT = "holdfast_postgres"
 
+# What processors are fed by are jobs, and many tests count those: they are enabled where they are tested.
+os.environ.setdefault("HOLDFAST_PROCESSORS", "")
+
 settings.register_profile("default", max_examples=60, deadline=None, derandomize=False)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, derandomize=False)
 # What is merged must not depend on luck; what luck finds is found before that.

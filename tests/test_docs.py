@@ -72,6 +72,7 @@ def error_rows() -> list[str]:
 
 
 _KEPT_ONLY = {
+    "TASK_FAILED": "A task, or a call of a language model, that was kept had failed where it was done.",
     "UNEXPECTED_ERROR": "A job's handler raised an error that is not of this tree.",
     "WORKER_DRAINED": "The worker was stopped, and somebody else does the job.",
     "WORKER_LOST": "The worker was not heard of in time, and somebody else does the job.",

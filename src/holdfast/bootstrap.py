@@ -25,6 +25,7 @@ from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.processing import job_kind
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.query import Field, show
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
@@ -42,7 +43,8 @@ from holdfast.services.relations import RelationsService, Similar
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
-from holdfast.services.search import SearchService
+from holdfast.services.search import Found, SearchService
+from holdfast.services.tasks import TasksService
 from holdfast.services.tracking import TrackHandler, TrackingService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
@@ -81,6 +83,7 @@ class Holdfast:
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
         results: those of results that were made elsewhere, and of giving results out.
+        tasks: what services have done and language models have answered.
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
@@ -133,6 +136,7 @@ class Holdfast:
             rules=rules,
         )
         self.results = ResultsService(self.store, self._clock, self._ids, rules=rules)
+        self.tasks = TasksService(lambda about, caller: self.results.store([NewResult(**about)], caller=caller)[0])
         self.queries = QueriesService(self.store, rules)
         self.retention = RetentionService(
             self.store,
@@ -459,6 +463,40 @@ class Holdfast:
     def sweep(self) -> Sweep:
         """Remove now what is not to be kept any longer; workers do it by themselves every ``sweep_seconds``."""
         return self.retention.sweep()
+
+    def store_task_analysis(self, /, task_description: str, response_data: Any = None, **about: Any) -> Analysis:
+        """Keep what a service has done; see ``TasksService.store_task_analysis``."""
+        return self.tasks.store_task_analysis(task_description, response_data, **about)
+
+    def store_openai_interaction(self, /, request: Mapping[str, Any], response: Any = None, **about: Any) -> Analysis:
+        """Keep a call of a language model; see ``TasksService.store_openai_interaction``."""
+        return self.tasks.store_openai_interaction(request, response, **about)
+
+    def get_thread_conversation(self, thread_id: str, *, limit: int = 50) -> list[Analysis]:
+        """The analyses of a thread, oldest first."""
+        return [hit.analysis for hit in self.search.conversation(thread_id, limit=limit).items]
+
+    def search_analyses(
+        self, /, query: str = "", *, tags: Sequence[str] = (), limit: int = 20, **options: Any
+    ) -> Found:
+        """What fits a query and has each of the tags, best first; see ``SearchService.search`` for the options."""
+        wanted = [show(Field(name="tag", op="=", value=tag)) for tag in tags]
+        whole = " AND ".join([*([f"({query})"] if query.strip() else []), *wanted])
+        return self.search.search(whole, limit=limit, **options)
+
+    def process_pending_analyses(self, processor_type: str | None = None, limit: int = 10) -> int:
+        """Process what waits, here and now, without a worker; returns how many jobs were done.
+
+        Args:
+            processor_type: for this processor only.
+            limit: how many at most.
+        """
+        names = self.processors.check(None if processor_type is None else [processor_type])
+        return self.worker().run_batches([job_kind(name) for name in names], limit)
+
+    def reprocess_analysis(self, analysis_id: str, processors: Sequence[str] | None = None) -> bool:
+        """Queue an analysis to be processed anew; by every enabled processor when None."""
+        return self.processing.reprocess([analysis_id], processors) == 1
 
     def get_stats(self) -> Stats:
         """What the store holds."""

@@ -10,17 +10,21 @@ from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.jobs import Job, Schedule
+from holdfast.domain.processing import Processing
 from holdfast.domain.progress import Progress
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
+    from holdfast.domain.snippets import Snippet
     from holdfast.processors.graph.index import Node
     from holdfast.processors.graph.walks import Link, Neighbourhood, Path
+    from holdfast.services.processing import ProcessorStatus
     from holdfast.services.queries import Stats
     from holdfast.services.relations import Similar
     from holdfast.services.retention import Plan, Sweep
+    from holdfast.services.search import Group, Hit
     from holdfast.store.runs import Attempt
 
 Record = dict[str, Any]
@@ -236,6 +240,36 @@ def sweep(value: "Sweep") -> Record:
         "seconds": round(value.seconds, 3),
         "is_complete": value.is_complete,
     }
+
+
+def snippet(value: "Snippet | None") -> Record | None:
+    """A stretch of a text with what was found in it."""
+    return None if value is None else {"text": value.text, "highlights": [list(one) for one in value.highlights]}
+
+
+def hit(value: "Hit") -> Record:
+    """One analysis that was found."""
+    return {
+        "analysis": analysis(value.analysis),
+        "score": value.score,
+        "title": snippet(value.title),
+        "text": snippet(value.text),
+    }
+
+
+def group(value: "Group") -> Record:
+    """A thread, a session or a process in figures."""
+    return {**asdict(value), "first_at": time(value.first_at), "last_at": time(value.last_at)}
+
+
+def processing(value: Processing) -> Record:
+    """How far one processor has come with one analysis."""
+    return {**asdict(value), "status": value.status.value, "updated_at": time(value.updated_at)}
+
+
+def processor(value: "ProcessorStatus") -> Record:
+    """How a processor does."""
+    return {**asdict(value), "lag_seconds": round(value.lag_seconds, 3)}
 
 
 def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:

@@ -99,7 +99,12 @@ class _Settling:
 
 
 class Worker:
-    """Does jobs until it is told to stop."""
+    """Does jobs until it is told to stop.
+
+    Attributes:
+        name: its name.
+        idle_seconds: how long it waits at most, where nothing tells it of new work.
+    """
 
     def __init__(
         self,
@@ -134,6 +139,8 @@ class Worker:
         self._aside = [kind for kind, handler in handlers.items() if getattr(handler, "is_aside", False)]
         apart = {*self._aside, *self._batched}
         self._long = [kind for kind, handler in handlers.items() if handler.is_long and kind not in apart]
+        self.idle_seconds = _IDLE_SECONDS
+        self._batch_size: int | None = None
         self._beside: threading.Thread | None = None
         self._drain = threading.Event()
         self._holds: dict[int, _Hold] = {}
@@ -141,6 +148,10 @@ class Worker:
         self._finished = 0
         self._was_busy = False
         self._tended_at = 0.0
+
+    def set_batch(self, size: int) -> None:
+        """Give batch handlers that many jobs at a time."""
+        self._batch_size = size
 
     def stop(self) -> None:
         """Ask it to stop: long jobs are given back, ``run`` returns soon. Safe in a signal handler."""
@@ -205,7 +216,7 @@ class Worker:
             lane = self._lanes.get(kind)
             if handler.is_paused() or (lane is not None and lane.is_alive()):
                 continue
-            holds = self._claim([kind], handler.batch, likely=lane is not None and self._was_busy)
+            holds = self._claim([kind], self._batch_of(handler), likely=lane is not None and self._was_busy)
             if holds:
                 # A daemon: a back end that hangs must not keep the process.
                 thread = threading.Thread(
@@ -215,6 +226,10 @@ class Worker:
                 thread.start()
                 started = True
         return started
+
+    def _batch_of(self, handler: BatchHandler) -> int:
+        # Some take one at a time whatever is wanted.
+        return handler.batch if self._batch_size is None or handler.batch == 1 else self._batch_size
 
     def _is_any_lane_busy(self) -> bool:
         return any(lane.is_alive() for lane in self._lanes.values())
@@ -272,9 +287,9 @@ class Worker:
         try:
             due = self._jobs.next_due([*self._short, *self._long, *self._aside, *self._batched])
         except StoreError:
-            return _IDLE_SECONDS
+            return self.idle_seconds
         # What is due but unclaimed waits for a free thread, whose end rings the bell.
-        return _IDLE_SECONDS if due is None or due <= 0 else min(due, _IDLE_SECONDS)
+        return self.idle_seconds if due is None or due <= 0 else min(due, self.idle_seconds)
 
     def _claim(self, kinds: Sequence[str], limit: int, *, likely: bool = False) -> list[_Hold]:
         holds = [_Hold(job, self._drain) for job in self._jobs.claim(self.name, kinds, limit, likely=likely)]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from holdfast.bootstrap import Holdfast, open_holdfast
-from holdfast.domain.access import Caller
+from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.context import Context
 from holdfast.domain.errors import AnalysisNotFound, EntityNotFound, InvalidInput, UnknownProcessor, WrongOwner
 from holdfast.domain.processing import ProcessingStatus
@@ -45,8 +45,7 @@ def keep(hf: Holdfast, analysis_id: str, summary: str, owner: str = "local", **f
 
 
 def found(hf: Holdfast, words: str, *by: str, caller: Caller | None = None) -> list[str]:
-    options = {} if caller is None else {"caller": caller}
-    return [hit.analysis.analysis_id for hit in hf.search.search(words, by=by, **options).items]
+    return [hit.analysis.analysis_id for hit in hf.search.search(words, by=by, caller=caller or LOCAL).items]
 
 
 def test_meaning_and_both(hf: Holdfast) -> None:

@@ -18,9 +18,11 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    processing,
     relations,
     results,
     retention,
+    search,
     stream,
     system,
 )
@@ -61,7 +63,20 @@ def create_app(hf: Holdfast) -> FastAPI:
     app.state.access = access = Access(hf)
     app.state.metrics = metrics = Metrics(hf)
     errors.install(app)
-    for part in (lists, analyses, relations, results, persistence, retention, jobs, accounts, stream, system):
+    for part in (
+        lists,
+        search,
+        processing,
+        analyses,
+        relations,
+        results,
+        persistence,
+        retention,
+        jobs,
+        accounts,
+        stream,
+        system,
+    ):
         app.include_router(part.router)
     openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
     settings = hf.settings

@@ -18,7 +18,20 @@ from typer.exceptions import TyperException
 
 import holdfast
 from holdfast import records
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, relations, serve, tokens, worker
+from holdfast.cli import (
+    analyses,
+    database,
+    demo,
+    jobs,
+    keeping,
+    look,
+    processing,
+    relations,
+    search,
+    serve,
+    tokens,
+    worker,
+)
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -141,6 +154,25 @@ _add(
 _add(
     app, "show", look.show, "show 0198f3a2", "show 0198f3a2 --severity high --limit 100", "show 0198f3a2 --raw > r.json"
 )
+_add(
+    app,
+    "search",
+    search.search,
+    "search timeout",
+    "search 'error (kind:code OR tag:\"release 2\") NOT owner:ci created>=2026-01-01'",
+    "search 'status:failed' --facet kind --json",
+)
+_add(app, "thread", search.thread, "thread conversation-456 --verbose", "thread nightly --by session --limit 10")
+_add(app, "process", processing.process, "process", "process --processor-type fulltext --limit 50")
+_add(
+    app,
+    "reprocess",
+    processing.reprocess,
+    "reprocess 0198f3a2 --processors fulltext",
+    "reprocess --all",
+    "reprocess --failed",
+)
+_add(app, "status", processing.status, "status", "status --analysis-id 0198f3a2 --json")
 _add(app, "progress", analyses.progress, "progress 0198f3a2 --follow")
 _add(app, "cancel", analyses.cancel, "cancel 0198f3a2")
 _add(app, "resume", analyses.resume, "resume 0198f3a2", "resume 0198f3a2 --timeout 3600")

@@ -48,7 +48,7 @@ def snippet(text: str, wanted: Sequence[Text]) -> Snippet | None:
             marks.append((piece.start, piece.end))
     if first is None:
         return None
-    stretch = text[first : max(first + _LONGEST, marks[0][1])]
+    stretch = text[first : max(first + _LONGEST, marks[0][1])].replace("\n", " ")
     inside = tuple((start - first, end - first) for start, end in dict.fromkeys(marks) if end - first <= len(stretch))
     return Snippet(text=stretch, highlights=inside)
 

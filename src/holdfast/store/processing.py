@@ -72,7 +72,7 @@ class Processing:
     def add_index(self, state: IndexState, now: datetime) -> bool:
         """Keep a new index; False when another transaction has made it."""
         insert = insert_into(self._connection)(tables.indexes).on_conflict_do_nothing(index_elements=["processor"])
-        return self._connection.execute(insert, _row(state, now)).rowcount == 1
+        return self._connection.execute(insert.returning(_i.processor), _row(state, now)).first() is not None
 
     def put_index(self, state: IndexState, now: datetime) -> None:
         """Write a changed index."""

@@ -20,7 +20,7 @@ _g = tables.tags.c
 Matching = Callable[[Text], sa.Select[tuple[int]]]
 """Selects the keys of what holds a text."""
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
+_COMPARE: dict[str, Callable[[Any, Any], sa.ColumnElement[bool]]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 _COLUMNS: dict[str, sa.Column[Any]] = {
     "id": _t.analysis_id,
     "kind": _t.kind,
@@ -70,12 +70,11 @@ def _field(query: Field) -> sa.ColumnElement[bool]:
 def _compared(column: sa.ColumnElement[Any], query: Field) -> sa.ColumnElement[bool]:
     if query.op == "^":
         # Not LIKE, which means another thing by letters' case on each database.
-        return sa.func.substr(column, 1, len(query.value)) == query.value
-    compare = _COMPARE[query.op]
+        begins: sa.ColumnElement[bool] = sa.func.substr(column, 1, len(query.value)) == query.value
+        return begins
     value = query.value
     typed = sa.literal(value, Timestamp) if isinstance(value, datetime) else value
-    found: sa.ColumnElement[bool] = compare(column, typed)
-    return found
+    return _COMPARE[query.op](column, typed)
 
 
 def _known(column: sa.Column[Any], compared: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
