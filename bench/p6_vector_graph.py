@@ -87,6 +87,7 @@ def _vectors(options: Options, report: Report, stores: Stores, hf: Holdfast) -> 
     for what, allowed in _FILTERS.items():
         with hf.engine.read() as connection:
             fits = np.isin(keys, np.array(connection.execute(allowed).scalars().all()))
+        fitting, theirs = keys[fits], vectors[fits]
         times: list[float] = []
         right = wanted = 0
         for query in queries:
@@ -94,7 +95,7 @@ def _vectors(options: Options, report: Report, stores: Stores, hf: Holdfast) -> 
             with hf.engine.read() as connection:
                 hits = index.search(connection, _MODEL, query, _K, allowed)
             times.append(time.perf_counter() - begun)
-            best = keys[fits][np.argsort(-(vectors[fits] @ query), kind="stable")[:_K]]
+            best = fitting[np.argsort(-(theirs @ query), kind="stable")[:_K]]
             right += len(set(best.tolist()).intersection(hit.key for hit in hits))
             wanted += len(best)
         p95 = quantile(times, 0.95) * 1000

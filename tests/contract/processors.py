@@ -84,9 +84,16 @@ class Case:
     name: str
     classes: tuple[type[Any], ...]
     table: str
+    has_generations: bool = True
 
     def held(self, connection: sa.Connection, generation: int) -> set[int]:
-        return set(connection.exec_driver_sql(f"SELECT analysis FROM {self.table}_{generation}").scalars())
+        table = f"{self.table}_{generation}" if self.has_generations else self.table
+        return set(connection.exec_driver_sql(f"SELECT analysis FROM {table}").scalars())
 
 
-CASES = [Case("fulltext", (), "fulltext"), Case("tally", (Tally,), "tally")]
+CASES = [
+    Case("fulltext", (), "fulltext"),
+    Case("tally", (Tally,), "tally"),
+    Case("vector", (), "vectors", has_generations=False),
+    Case("graph", (), "graph_edges", has_generations=False),
+]

@@ -29,8 +29,7 @@ def hf(database: str) -> Iterator[Holdfast]:
 
 def index(hf: Holdfast) -> None:
     """Let a worker do all that there is to be done."""
-    with hf.working():
-        wait_until(lambda: not waiting(hf), 60, "everything to be indexed")
+    hf.worker().run(until_idle=True)
 
 
 def waiting(hf: Holdfast) -> bool:

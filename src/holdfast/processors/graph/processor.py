@@ -40,7 +40,12 @@ class GraphProcessor:
         """Know the index; nothing is connected yet."""
         options = typed(surroundings.options, GraphOptions, self.name)
         self._index: GraphIndex = EmbeddedGraph(surroundings.engine) if options.neo4j_uri is None else _neo4j(options)
-        self.version = f"{_RULE} {'store' if options.neo4j_uri is None else 'neo4j'}"
+        self._place = "store" if options.neo4j_uri is None else "neo4j"
+
+    @property
+    def version(self) -> str:
+        """The rule of what is extracted, and where it is kept."""
+        return f"{_RULE} {self._place}"
 
     def create(self, connection: sa.Connection, generation: int) -> None:
         self._index.create(connection)

@@ -62,9 +62,14 @@ class VectorProcessor:
             self._index = best_index(self._engine, cache_bytes=int(options.cache_mb * 1_000_000))
         else:
             self._index = _qdrant(options)
-        model = self._embedder.model
-        self.version = f"{_RULE} {model.name} {model.version} {'store' if options.qdrant_url is None else 'qdrant'}"
+        self._place = "store" if options.qdrant_url is None else "qdrant"
         self._meaning = lru_cache(_REMEMBERED)(lambda text: self._embedder.embed([text])[0])
+
+    @property
+    def version(self) -> str:
+        """The rule of what is embedded, the model, and where vectors are kept."""
+        model = self._embedder.model
+        return f"{_RULE} {model.name} {model.version} {self._place}"
 
     def create(self, connection: sa.Connection, generation: int) -> None:
         self._index.create(connection)
