@@ -7,7 +7,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from holdfast.bootstrap import Holdfast
@@ -56,24 +56,6 @@ class _Keeper:
         self._strict = strict
 
     def wrapped(self, create: Callable[..., Any], operation: str) -> Callable[..., Any]:
-        if inspect.iscoroutinefunction(create):
-
-            @functools.wraps(create)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                call = _Call(self, operation, kwargs)
-                try:
-                    answer = await create(*args, **kwargs)
-                except BaseException as error:
-                    await call.ended_async(error)
-                    raise
-                if kwargs.get("stream") is True:
-                    return _AsyncStream(answer, call)
-                call.see(answer)
-                await call.ended_async()
-                return answer
-
-            return awaited
-
         @functools.wraps(create)
         def called(*args: Any, **kwargs: Any) -> Any:
             call = _Call(self, operation, kwargs)
@@ -82,6 +64,8 @@ class _Keeper:
             except BaseException as error:
                 call.ended(error)
                 raise
+            if inspect.isawaitable(answer):
+                return _awaited(answer, call, is_stream=kwargs.get("stream") is True)
             if kwargs.get("stream") is True:
                 return _Stream(answer, call)
             call.see(answer)
@@ -119,7 +103,7 @@ class _Call:
         # Whatever an answer looks like, looking at it must not break the call.
         try:
             self._see(_plain(answer))
-        except Exception:
+        except Exception:  # noqa: BLE001 as said
             _log.exception("An answer of a language model could not be read")
 
     def _see(self, plain: Any) -> None:
@@ -165,6 +149,19 @@ class _Call:
         import asyncio  # noqa: PLC0415
 
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.ended, error))
+
+
+async def _awaited(coming: Awaitable[Any], call: _Call, *, is_stream: bool) -> Any:
+    try:
+        answer = await coming
+    except BaseException as error:
+        await call.ended_async(error)
+        raise
+    if is_stream:
+        return _AsyncStream(answer, call)
+    call.see(answer)
+    await call.ended_async()
+    return answer
 
 
 class _Stream:
