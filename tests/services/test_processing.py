@@ -175,6 +175,8 @@ def test_a_back_end_that_hangs_keeps_neither_other_work_nor_the_end(
 
 
 def test_what_changes_while_it_is_read_is_read_again(hf: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
+    # First of all the index, or building it would read the analysis too.
+    work(hf)
     kept = hf.store_analysis("note", 1)
     seen: list[int] = []
 

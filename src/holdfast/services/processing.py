@@ -514,7 +514,8 @@ def _built(name: str, last: int, uow: UnitOfWork) -> None:
 
 def _try_alone(uow: UnitOfWork, name: str, key: int) -> None:
     stored = next(iter(uow.analyses.of_keys([key])), None)
-    if stored is not None:
+    # Where one waits, or was given up, it has the same to say.
+    if stored is not None and not uow.jobs.of_analysis(stored.value.analysis_id, [job_kind(name)]):
         uow.processing.forget([name], [key])
         uow.jobs.enqueue(sync_jobs([name], [key], stored.value.analysis_id), uow.now)
 
