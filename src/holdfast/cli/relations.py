@@ -15,7 +15,9 @@ from holdfast.cli.session import AsJson, Database, Session, find_id
 if TYPE_CHECKING:
     from holdfast.processors.graph.index import Node
 
-Entity = Annotated[str, typer.Argument(metavar="ENTITY", help="An analysis by its id, anything else as KIND:KEY.")]
+_ENTITY = "An analysis by its id, anything else as KIND:KEY."
+
+Entity = Annotated[str, typer.Argument(metavar="ENTITY", help=_ENTITY)]
 Hops = Annotated[int, typer.Option(min=1, max=6, metavar="NUMBER", help="How many steps at most.")]
 
 
@@ -75,8 +77,8 @@ def neighbourhood(
 
 def path(
     context: typer.Context,
-    start: Entity,
-    end: Entity,
+    start: Annotated[str, typer.Argument(metavar="FROM", help=_ENTITY)],
+    end: Annotated[str, typer.Argument(metavar="TO", help=_ENTITY)],
     *,
     hops: Hops = 6,
     database: Database = None,

@@ -173,6 +173,8 @@ class OpenAIEmbedder:
             raise ProcessorUnavailable(f"The embedding endpoint does not answer: {error}") from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             raise ProcessorUnavailable(f"The embedding endpoint does not speak OpenAI's protocol: {error}") from error
+        if not data:
+            raise ProcessorUnavailable("The embedding endpoint does not speak OpenAI's protocol: it gave no vectors")
         if sorted(item.index for item in data) != list(range(len(texts))):
             raise EmbeddingFailed(f"{self.model.name} gave {len(data)} vectors for {len(texts)} texts")
         return [item.embedding for item in sorted(data, key=lambda item: item.index)]
