@@ -121,17 +121,14 @@ def confirmed(
         confirm: of these vectors those whose analyses are allowed, with the analyses' keys.
     """
     best: dict[int, float] = {}
-    least = -2.0
     for portion in ranked:
-        # What scores the same as the last place may still belong there.
-        if len(best) >= k and portion and portion[0][1] < least:
-            break
         fits = confirm([place for place, _ in portion])
         for place, score in portion:
             if (key := fits.get(place)) is not None:
                 best.setdefault(key, score)
-        if len(best) >= k:
-            least = sorted(best.values(), reverse=True)[k - 1]
+        # What scores the same as the last place may still belong there; what comes next scores no more than this.
+        if len(best) >= k and portion and portion[-1][1] < sorted(best.values(), reverse=True)[k - 1]:
+            break
     order = sorted(best.items(), key=lambda hit: (-hit[1], hit[0]))
     return [Ranked(key=key, score=score) for key, score in order[:k]]
 

@@ -78,7 +78,7 @@ class VectorProcessor:
         """Nothing: every vector is kept with its model, and the one that takes its place has taken it already."""
 
     def accepts(self, document: Document) -> bool:
-        return bool(_text(document).strip())
+        return True
 
     def process(self, documents: Sequence[Document], generations: Sequence[int]) -> Write | None:
         pieces = [chunks(_text(document)) for document in documents]
@@ -128,7 +128,8 @@ class VectorProcessor:
 
 def _text(document: Document) -> str:
     texts = texts_of(document)
-    return f"{texts.title}\n\n{texts.body}"
+    # The kind last of the names: an analysis of few words is at least like others of its kind.
+    return f"{texts.title}\n{document.analysis.kind}\n\n{texts.body}"
 
 
 def _embedder(options: VectorOptions) -> Embedder:
