@@ -13,7 +13,8 @@ from tests.services.samples import opened
 
 @pytest.fixture
 def both(database: str) -> Iterator[tuple[Holdfast, httpx.Client]]:
-    with opened(database, processors=("fulltext",), **UNLIMITED) as hf, served(hf) as http:
+    settings = UNLIMITED | {"authentication": "token", "processors": ("fulltext",)}
+    with opened(database, **settings) as hf, served(hf) as http:
         hf.worker().run(until_idle=True)
         yield hf, http
 
