@@ -1,6 +1,16 @@
 """Run the measurements: ``python -m bench [--small] [p1 p3 ...]``."""
 
-from bench import p1_store, p2_http, p3_read, p4_lists, p6_vector_graph, p7_jobs, p9_live, p10_retention
+from bench import (
+    p1_store,
+    p2_http,
+    p3_read,
+    p4_lists,
+    p5_fulltext,
+    p6_vector_graph,
+    p7_jobs,
+    p9_live,
+    p10_retention,
+)
 from bench.report import run
 
 if __name__ == "__main__":
@@ -10,6 +20,7 @@ if __name__ == "__main__":
             "p2": p2_http.measure,
             "p3": p3_read.measure,
             "p4": p4_lists.measure,
+            "p5": p5_fulltext.measure,
             "p6": p6_vector_graph.measure,
             "p7": p7_jobs.measure,
             "p9": p9_live.measure,

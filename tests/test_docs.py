@@ -274,7 +274,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,
-        env={**os.environ, "HOLDFAST_DATABASE_URL": "sqlite:///default.db"},
+        env={**os.environ, "HOLDFAST_DATABASE_URL": "sqlite:///default.db", "HOLDFAST_PROCESSORS": "fulltext"},
         check=False,
         capture_output=True,
         text=True,

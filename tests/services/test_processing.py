@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+import sqlalchemy as sa
 
 from holdfast.bootstrap import Holdfast, open_holdfast
 from holdfast.domain.access import Caller, Role
@@ -12,6 +13,7 @@ from holdfast.domain.context import Context
 from holdfast.domain.errors import Forbidden, UnknownProcessor, WrongOwner
 from holdfast.domain.jobs import JobStatus
 from holdfast.domain.processing import Document, ProcessingStatus, job_kind
+from holdfast.processors.contract import Write
 from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
 from tests.contract.processors import CASES, Tally, away, hanging, poisoned
@@ -104,6 +106,29 @@ def test_one_that_is_at_fault_is_put_aside_and_the_others_are_not(
     assert len(held(hf)) == 12
     assert {one.processor: one.status for one in hf.processing.of_analysis("n5")}["tally"] is ProcessingStatus.COMPLETED
     assert hf.processing.failed() == []
+
+
+def test_one_that_the_database_refuses_spoils_no_batch(
+    hf: Holdfast, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(hf)
+    process = Tally.process
+
+    def refused(self: Tally, documents: Sequence[Document], generations: Sequence[int]) -> Write:
+        write = process(self, documents, generations)
+
+        def spoilt(connection: sa.Connection, generation: int) -> None:
+            write(connection, generation)
+            if any(document.analysis.analysis_id == "n3" for document in documents):
+                connection.exec_driver_sql("SELECT * FROM what_is_not_there")
+
+        return spoilt
+
+    monkeypatch.setattr(Tally, "process", refused)
+    hf.store_analyses([NewResult(kind="note", result=n, analysis_id=f"n{n}") for n in range(9)])
+    work(hf)
+    assert len(held(hf)) == 8
+    assert [job.attempt for job in hf.jobs.listing() if job.kind == KIND] == [1]
 
 
 def test_a_back_end_that_is_away_delays_and_never_fails(

@@ -352,9 +352,9 @@ class ProcessingService:
 
         try:
             _until_it_stands(attempt, processor.name)
-        except (ProcessorUnavailable, StoreError):
-            raise
-        except Exception as error:  # noqa: BLE001 a processor may fail in any way; whose fault it is will show
+        except Exception as error:
+            if _passes(error):
+                raise
             if len(keys) > 1:
                 for half in halves(keys):
                     self._build(processor, building, half)
@@ -396,6 +396,11 @@ def halves(values: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
     """Both halves of at least two values."""
     middle = len(values) // 2
     return values[:middle], values[middle:]
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is trouble of the moment; what a database makes of one document is that document's fault."""
+    return isinstance(error, ProcessorUnavailable | StoreError) and error.retry_suggested
 
 
 def _until_it_stands(attempt: Callable[[], None], name: str) -> None:
@@ -570,9 +575,9 @@ class ProcessHandler:
             self._processing.sync(self._name, keys, lambda effect: settling.settle(jobs, effect))
         except ProcessorUnavailable as error:
             self._postpone(jobs, error, settling)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 a processor may fail in any way, and the job keeps the reason
+        except Exception as error:
+            if _passes(error):
+                raise
             if len(jobs) == 1:
                 settling.fail(jobs[0], error)
                 return

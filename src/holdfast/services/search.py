@@ -264,7 +264,8 @@ class _Look:
         wanted = Wanted(
             text=" ".join(text.value for text in texts(query)),
             allowed=sa.select(tables.analyses.c.id).where(*where),
-            limit=_DEEPEST,
+            # The first page of one list needs no more than itself; ranks of several change with what each has.
+            limit=limit + 1 if after is None and len(names) == 1 else _DEEPEST,
             query=query,
         )
         lists = []
@@ -273,7 +274,7 @@ class _Look:
             if not isinstance(processor, Ranker):
                 raise InvalidInput(f"The processor {name!r} ranks nothing", field="by")
             lists.append(processor.rank(self._uow.search.connection, self._generation(name), wanted))
-        merged = lists[0] if len(lists) == 1 else fused(lists)
+        merged = lists[0] if len(lists) == 1 else fused(lists)[:_DEEPEST]
         if after is not None:
             merged = [hit for hit in merged if (hit.score, hit.key) < (after.score, after.key)]
         shown = merged[:limit]
