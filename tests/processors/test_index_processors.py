@@ -23,7 +23,8 @@ CODE = "Python functions in the repository that are too long and hard to test"
 
 @pytest.fixture
 def hf(database: str) -> Iterator[Holdfast]:
-    with opened(database, enable_vector_store=True, enable_graph_db=True) as holdfast:
+    names = ("fulltext", "vector", "graph")
+    with opened(database, processors=names) as holdfast:
         yield holdfast
 
 
