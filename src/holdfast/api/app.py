@@ -21,10 +21,13 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    processing,
     refresh,
+    relations,
     repositories,
     results,
     retention,
+    search,
     shortcut,
     stream,
     sync,
@@ -44,6 +47,9 @@ from holdfast.bootstrap import Holdfast
 _THREADS = 64
 _PARTS = (
     lists,
+    search,
+    processing,
+    relations,
     analyses,
     comparison,
     results,

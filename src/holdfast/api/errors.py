@@ -111,6 +111,7 @@ STATUSES: tuple[tuple[type[errors.HoldfastError], int], ...] = (
     (errors.Conflict, 409),
     (errors.InvalidDatabaseUrl, 500),
     (errors.InvalidInput, 422),
+    (errors.ProcessorUnavailable, 503),
     (errors.StoreCorrupt, 500),
     (errors.StoreError, 503),
     (errors.HoldfastError, 500),

@@ -71,6 +71,7 @@ class _StoreFigures(Collector):
         try:
             stats = self._holdfast.queries.stats()
             waiting = self._holdfast.jobs.counts()
+            lags = self._holdfast.processing.lags()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -87,3 +88,11 @@ class _StoreFigures(Collector):
         for (kind, status), count in sorted(waiting.items()):
             jobs.add_metric([kind, status], count)
         yield jobs
+        behind = GaugeMetricFamily(
+            "holdfast_processing_lag_seconds",
+            "How long the next analysis of an index has waited.",
+            labels=["processor"],
+        )
+        for name, seconds in lags.items():
+            behind.add_metric([name], seconds)
+        yield behind

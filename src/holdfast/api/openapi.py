@@ -33,6 +33,9 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"client": []}, {}]
 
 TAGS = [
     {"name": "analyses", "description": "Analyses: asked for, kept, found, followed, refreshed and removed."},
+    {"name": "relations", "description": "What analyses are like, and what they have to do with."},
+    {"name": "search", "description": "Finding analyses by words, filters, and what they belong to."},
+    {"name": "processing", "description": "The indexes that searches read, and what feeds them."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
     {"name": "repositories", "description": "Repositories, their branches, and what was found of these."},

@@ -29,7 +29,10 @@ from holdfast.cli import (
     jobs,
     keeping,
     look,
+    processing,
+    relations,
     repositories,
+    search,
     serve,
     tokens,
     transfer,
@@ -192,6 +195,25 @@ _add(
 _add(
     app, "show", look.show, "show 0198f3a2", "show 0198f3a2 --severity high --limit 100", "show 0198f3a2 --raw > r.json"
 )
+_add(
+    app,
+    "search",
+    search.search,
+    "search timeout",
+    "search 'error (kind:code OR tag:\"release 2\") NOT owner:ci created>=2026-01-01'",
+    "search 'status:failed' --facet kind --json",
+)
+_add(app, "thread", search.thread, "thread conversation-456 --verbose", "thread nightly --by session --limit 10")
+_add(app, "process", processing.process, "process", "process --processor-type fulltext --limit 50")
+_add(
+    app,
+    "reprocess",
+    processing.reprocess,
+    "reprocess 0198f3a2 --processors fulltext",
+    "reprocess --all",
+    "reprocess --failed",
+)
+_add(app, "status", processing.status, "status", "status --analysis-id 0198f3a2 --json")
 _add(app, "progress", analyses.progress, "progress 0198f3a2 --follow")
 _add(app, "cancel", analyses.cancel, "cancel 0198f3a2")
 _add(app, "resume", analyses.resume, "resume 0198f3a2", "resume 0198f3a2 --timeout 3600")
@@ -218,6 +240,15 @@ _add(
     "refresh my-repo main --in 2h",
     "refresh my-repo main --mark",
 )
+_add(app, "similar", relations.similar, "similar 0198f3a2")
+_add(
+    app,
+    "neighbourhood",
+    relations.neighbourhood,
+    "neighbourhood 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55",
+    "neighbourhood technology:python --hops 2",
+)
+_add(app, "path", relations.path, "path technology:python tag:nightly")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")

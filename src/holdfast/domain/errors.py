@@ -348,6 +348,48 @@ class ProcessLost(RunError):
     retry_suggested = True
 
 
+class ProcessorError(HoldfastError):
+    """A processor failed."""
+
+    code = "PROCESSOR_ERROR"
+
+
+class ProcessorUnavailable(ProcessorError):
+    """A processor's back end is away."""
+
+    code = "PROCESSOR_UNAVAILABLE"
+    suggestions = ("Start it, or correct its settings; what waits for it is done then",)
+    retry_suggested = True
+
+
+class EmbeddingFailed(ProcessorError):
+    """A text cannot be embedded."""
+
+    code = "EMBEDDING_FAILED"
+    suggestions = ("Look at what the model says of it", "Use another model")
+
+
+class EntityNotFound(NotFound):
+    """There is no such entity."""
+
+    code = "ENTITY_NOT_FOUND"
+    suggestions = ("Name its kind and key as the neighbourhood of an analysis shows them",)
+
+
+class UnknownProcessor(InvalidInput):
+    """There is no processor of that name."""
+
+    code = "UNKNOWN_PROCESSOR"
+    suggestions = ("List the processors with `holdfast status`",)
+
+
+class InvalidQuery(InvalidInput):
+    """The query cannot be understood."""
+
+    code = "INVALID_QUERY"
+    suggestions = ("Put quotation marks around what is to be taken literally",)
+
+
 class NoCurrentRun(HoldfastError):
     """No analysis runs here."""
 

@@ -12,7 +12,8 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from holdfast.domain.errors import InvalidInput
 from holdfast.settings.files import find_file, read_file
 from holdfast.settings.masks import MASK, is_secret, masked
-from holdfast.settings.model import Also, Settings
+from holdfast.settings.model import Settings
+from holdfast.settings.values import Also
 
 _PREFIX = "HOLDFAST_"
 

@@ -165,19 +165,24 @@ class Analyses:
         wanted = {"wanted": analysis_id}
         if not lock:
             rows = _FIND.fetch(self._connection, wanted)
-            return _stored(rows[0]) if rows else None
+            return stored_from(rows[0]) if rows else None
         row = self._connection.execute(self._engine.locked(_ONE), wanted).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
 
     def find_each(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
         """Some analyses by their ids, each looked up by itself, which costs less than one statement for a few."""
         rows = _FIND.fetch_many(self._connection, [{"wanted": name} for name in dict.fromkeys(analysis_ids)])
-        return {row["analysis_id"]: _stored(row) for row in rows}
+        return {row["analysis_id"]: stored_from(row) for row in rows}
 
     def key_of(self, analysis_id: str) -> int | None:
         """The internal key of an analysis, or None."""
         key: int | None = _KEY.scalar(self._connection, {"wanted": analysis_id})
         return key
+
+    def keys_of(self, analysis_ids: Sequence[str]) -> dict[str, int]:
+        """The internal keys of analyses by their ids."""
+        select = sa.select(_t.analysis_id, _t.id).where(_t.analysis_id.in_(analysis_ids))
+        return {row.analysis_id: row.id for row in self._connection.execute(select)}
 
     def ids_from(self, beginning: str, limit: int) -> list[str]:
         """The ids that begin so, in order; ``limit`` at most."""
@@ -189,12 +194,22 @@ class Analyses:
     def find_many(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
         """Analyses by their ids."""
         select = ROWS.where(_t.analysis_id.in_(analysis_ids))
-        return {row.analysis_id: _stored(dict(row._mapping)) for row in self._connection.execute(select)}
+        return {row.analysis_id: stored_from(dict(row._mapping)) for row in self._connection.execute(select)}
+
+    def of_keys(self, keys: Sequence[int]) -> list[Stored]:
+        """Analyses by their internal keys, in that order; those that are gone are missing."""
+        select = ROWS.where(_t.id.in_(keys)).order_by(_t.id)
+        return [stored_from(dict(row._mapping)) for row in self._connection.execute(select)]
+
+    def hold_versions(self, keys: Sequence[int]) -> dict[int, int]:
+        """The versions of analyses by their internal keys; they stay so until the transaction ends."""
+        select = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id))
+        return {row.id: row.version for row in self._connection.execute(select)}
 
     def find_active(self, active_key: str) -> Stored | None:
         """The analysis that has an active key."""
         row = self._connection.execute(ROWS.where(_t.active_key == active_key)).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
 
     def latest(self, where: Filter, *, fingerprint: str | None = None) -> Stored | None:
         """The newest analysis that fits."""
@@ -206,7 +221,7 @@ class Analyses:
             .limit(1)
         )
         row = self._connection.execute(select).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
 
     def page(self, where: Filter, *, limit: int, after: Place | None = None, ascending: bool = False) -> list[Stored]:
         """One page of a list by time of creation.
@@ -219,7 +234,7 @@ class Analyses:
         """
         alternatives = self._alternatives(where)
         found = [
-            _stored(dict(row._mapping))
+            stored_from(dict(row._mapping))
             for alternative in alternatives
             for row in self._connection.execute(page(alternative, limit, after, ascending=ascending))
         ]
@@ -281,7 +296,7 @@ class Analyses:
             end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
             select = select.where(sa.tuple_(_t.deleted_at, _t.id) < end)
         select = select.order_by(_t.deleted_at.desc(), _t.id.desc()).limit(limit)
-        return [_stored(dict(row._mapping)) for row in self._connection.execute(select)]
+        return [stored_from(dict(row._mapping)) for row in self._connection.execute(select)]
 
     def runs_elsewhere(self, analysis: Analysis) -> bool:
         """Whether the same input of the same owner is being run by another analysis."""
@@ -344,7 +359,8 @@ def _values(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _stored(values: Mapping[str, Any]) -> Stored:
+def stored_from(values: Mapping[str, Any]) -> Stored:
+    """A row of ``lists.ROWS`` as a value."""
     known = {name: values[name] for name in _SAME if name != "expires_at"}
     subject = None
     if values["subject"] is not None:

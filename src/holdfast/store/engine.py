@@ -68,6 +68,8 @@ _COMPLETE_BELOW = sa.text("""
         WHERE session.datid = (SELECT oid FROM pg_database WHERE datname = current_database())
     )""").columns(sa.column("number", sa.BigInteger))
 
+_SEEN_BELOW = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+
 
 class Engine:
     """A connected database.
@@ -180,6 +182,10 @@ class Engine:
         """Hold the rows read until the transaction ends; on SQLite every write transaction holds everything."""
         return select if self.dialect == "sqlite" else select.with_for_update(of=select.columns_clause_froms[0])
 
+    def shared(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Keep the rows read as they are until the transaction ends; others may do the same."""
+        return select if self.dialect == "sqlite" else select.with_for_update(read=True)
+
     def shard(self) -> int:
         """Which shard of the counters this writer adds to."""
         return 0 if self.dialect == "sqlite" else os.urandom(1)[0] % _COUNTER_SHARDS
@@ -189,6 +195,15 @@ class Engine:
         if self.dialect == "sqlite":
             return 0
         return int(_TRANSACTION.scalar(connection, {}))
+
+    def complete_below(self, connection: sa.Connection) -> int:
+        """The number below which the state that ``connection`` reads has every transaction; 0 on SQLite.
+
+        Others on the same server may hold it up: whoever goes on from there reads some rows again.
+        """
+        if self.dialect == "sqlite":
+            return 0
+        return int(connection.execute(_SEEN_BELOW).scalar_one())
 
     def numbered(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """What is true of every row of the ledger, and tells the planner that an index by transaction serves."""

@@ -136,6 +136,19 @@ class Findings:
             for row in rows
         ]
 
+    def of_many(self, analyses: Sequence[int], most: int) -> dict[int, list[Finding]]:
+        """The first findings of several analyses, ``most`` of each, by internal key and without their items."""
+        select = (
+            sa.select(tables.findings)
+            .where(_f.analysis.in_(analyses), _f.ordinal < most)
+            .order_by(_f.analysis, _f.ordinal)
+        )
+        found: dict[int, list[Finding]] = {}
+        for row in self._connection.execute(select):
+            values = {name: getattr(row, name) for name in _PLAIN}
+            found.setdefault(row.analysis, []).append(Finding(**values, severity=Severity(row.severity)))
+        return found
+
     def _items(self, analysis: int, place: sa.ColumnElement[bool]) -> dict[int, list[FindingItem]]:
         select = (
             sa.select(_i.finding, _i.key, _i.data)
@@ -160,3 +173,6 @@ class Findings:
         """The metrics of an analysis by name."""
         select = sa.select(_m.name, _m.value).where(_m.analysis == analysis).order_by(_m.name)
         return [Metric(name=row.name, value=row.value) for row in self._connection.execute(select)]
+
+
+_PLAIN = tuple(name for name in Finding.__slots__ if name not in {"severity", "items"})

@@ -72,6 +72,8 @@ def _part(column: str, *rest: str) -> TablePolicy:
     return TablePolicy(key=(column, *rest), part_of=column)
 
 
+_INDEX = TablePolicy(taken=Taken.NEVER, why="an index, made anew from what is kept")
+
 POLICIES: dict[str, TablePolicy] = {
     "analyses": TablePolicy(
         key=("analysis_id",),
@@ -96,7 +98,10 @@ POLICIES: dict[str, TablePolicy] = {
     "counters": TablePolicy(taken=Taken.NEVER, why="added up anew from the rows"),
     "finding_items": _part("finding", "ordinal"),
     "findings": _part("analysis", "ordinal"),
+    "graph_edges": _INDEX,
+    "graph_nodes": _INDEX,
     "idempotency_keys": TablePolicy(key=("owner", "key")),
+    "indexes": _INDEX,
     "jobs": TablePolicy(
         order=("id",),
         left_out=frozenset({"id"}),
@@ -128,6 +133,7 @@ POLICIES: dict[str, TablePolicy] = {
         rows_at_once=16,
         ascii_order=True,
     ),
+    "processing": _INDEX,
     "progress": _part("analysis"),
     "rate_limits": TablePolicy(taken=Taken.NEVER, why="how often things were done in the last minutes"),
     "refreshes": _part("branch", "task_id"),
@@ -141,6 +147,8 @@ POLICIES: dict[str, TablePolicy] = {
     ),
     "tags": _part("analysis", "tag"),
     "tokens": TablePolicy(key=("token_id",), taken=Taken.WITH_SECRETS),
+    "vector_models": _INDEX,
+    "vectors": _INDEX,
 }
 
 

@@ -19,7 +19,9 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
+from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock, Spans, no_span
+from holdfast.domain.processing import sync_jobs
 from holdfast.domain.repositories import BRANCH_SUBJECT
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
@@ -37,11 +39,13 @@ from holdfast.store.integrity import Integrity
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
+from holdfast.store.processing import Processing
 from holdfast.store.rate_limits import RateLimits
 from holdfast.store.refreshes import Refreshes, StoredRefresh
 from holdfast.store.repositories import Repositories, StoredRepository, repository_event
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
+from holdfast.store.search import Search
 from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
 from holdfast.store.transfer import Outflow
@@ -80,13 +84,30 @@ class UnitOfWork:
         conflicts: versions that somebody has to choose between.
         series: figures over time.
         cache_entries: what is noted of derived files.
+        processing: indexes, and what is in them.
+        search: queries.
     """
 
     def __init__(
-        self, connection: sa.Connection, engine: Engine, now: datetime, *, complete_below: int | None = None
+        self,
+        connection: sa.Connection,
+        engine: Engine,
+        now: datetime,
+        *,
+        processors: Sequence[str] = (),
+        complete_below: int | None = None,
     ) -> None:
-        """Work on ``connection``; ``complete_below``: see ``Ledger``."""
+        """Work on ``connection``.
+
+        Args:
+            connection: in a transaction.
+            engine: the database.
+            now: the moment.
+            processors: which indexes are told of what changes.
+            complete_below: see ``Ledger``.
+        """
         self.now = now
+        self._processors = processors
         self.analyses = Analyses(connection, engine)
         self.payloads = Payloads(connection)
         self.findings = Findings(connection)
@@ -110,6 +131,8 @@ class UnitOfWork:
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)
         self.cache_entries = CacheEntries(connection)
+        self.processing = Processing(connection, engine)
+        self.search = Search(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -197,7 +220,12 @@ class UnitOfWork:
         inserted = self.analyses.insert(rows, active_key)
         added = [change for change in changes if change.value.analysis_id in inserted]
         self.ledger.append([event for change in added for event in change.events])
-        self.jobs.enqueue([job for change in added for job in change.jobs], self.now)
+        jobs = [job for change in added for job in change.jobs]
+        if self._processors:
+            for change in added:
+                if change.value.status.ended:
+                    jobs += self._sync(inserted[change.value.analysis_id], change.value.analysis_id)
+        self.jobs.enqueue(jobs, self.now)
         for owner in sorted({change.value.context.client_session_id for change in added}):
             if self.analyses.greet_owner(owner, self.now):
                 self.counters.add("owners")
@@ -239,6 +267,11 @@ class UnitOfWork:
             self.findings.add(stored.key, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
+        if self._processors and after is not before and after.status.ended:
+            self.jobs.enqueue(self._sync(stored.key, after.analysis_id), self.now)
+
+    def _sync(self, key: int, analysis_id: str | None) -> list[NewJob]:
+        return sync_jobs(self._processors, [key], analysis_id)
 
     def drop(self, stored: Stored, change: Change) -> bool:
         """Delete an analysis with everything that is kept of it, and note that in the ledger.
@@ -261,6 +294,7 @@ class UnitOfWork:
         self.retention.drop_unused_subjects(set() if subject is None else {subject})
         self._count(value, -1)
         self.ledger.append(change.events)
+        self.jobs.enqueue(self._sync(stored.key, None), self.now)
         return True
 
     def drop_many(self, gone: Sequence[Found], events: Sequence[Event]) -> None:
@@ -271,6 +305,7 @@ class UnitOfWork:
             events: what the ledger is told.
         """
         self.retention.remove(gone)
+        self.jobs.enqueue(sync_jobs(self._processors, [found.candidate.key for found in gone]), self.now)
         for found in gone:
             one = found.candidate
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
@@ -360,9 +395,10 @@ class UnitOfWork:
 class Store:
     """The door to the store: one transaction a call."""
 
-    def __init__(self, engine: Engine, clock: Clock, span: Spans = no_span) -> None:
-        """Keep things in ``engine``; each transaction is a ``span``."""
+    def __init__(self, engine: Engine, clock: Clock, processors: Sequence[str] = (), span: Spans = no_span) -> None:
+        """Keep things in ``engine``; what changes is queued for ``processors``, and each transaction is a ``span``."""
         self.engine = engine
+        self.processors = tuple(processors)
         self._span = span
         self.bell = engine.bell
         self._clock = clock
@@ -374,7 +410,7 @@ class Store:
         """
 
         def transaction(connection: sa.Connection) -> T:
-            uow = UnitOfWork(connection, self.engine, self._clock.now())
+            uow = UnitOfWork(connection, self.engine, self._clock.now(), processors=self.processors)
             result = work(uow)
             uow.flush()
             return result
