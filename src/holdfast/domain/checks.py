@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from holdfast.domain.errors import InvalidInput, InvalidParams, StaleVersion
@@ -51,6 +52,17 @@ def check_metrics(metrics: Mapping[str, float]) -> None:
         check_name(name, "metrics", _METRIC_LENGTH)
         if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise InvalidInput(f"The metric {name!r} is no finite number", field="metrics")
+
+
+def check_moment(value: datetime, what: str) -> datetime:
+    """Return ``value`` if it is a moment with a time zone that has a date in UTC, or raise InvalidInput."""
+    if value.utcoffset() is None:
+        raise InvalidInput(f"{what} needs a time zone", field=what)
+    try:
+        value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"{what} is in no year of the calendar", field=what) from error
+    return value
 
 
 def check_positive(name: str, value: N) -> N:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from holdfast.documents import digest
+from holdfast.documents import digest, to_json
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.checks import check_limit
 from holdfast.domain.errors import Conflict, Forbidden, InvalidTarget, RepositoryNotFound, VersionConflict
-from holdfast.domain.fingerprint import canonical_json
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.repositories import Branch, BranchInfo, Refs, Repository
 from holdfast.domain.retention import Rules
@@ -126,7 +125,7 @@ class RepositoriesService:
         _require_named(caller)
         now = self._clock.now()
         repo_id = ids.uuid7(now, self._ids.random(10)) if repo_id is None else ids.check_id(repo_id, "repo_id")
-        canonical_json(dict(metadata or {}))
+        to_json(dict(metadata or {}), "metadata")
         new = Repository(
             repo_id=repo_id,
             client_session_id=caller.owner,
