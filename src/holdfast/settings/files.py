@@ -48,7 +48,15 @@ def find_file() -> Path | None:
             raise InvalidInput(f"{VARIABLE} names {named}, where there is no file", variable=VARIABLE)
         return path if named else None
     usual = (Path(NAME), user_config_path("holdfast") / NAME)
-    return next((path.absolute() for path in usual if path.is_file()), None)
+    return next((path.absolute() for path in usual if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # In a folder that is somebody else's: nothing there is meant for us.
+        return False
 
 
 def read_file(path: Path) -> dict[str, Written]:
