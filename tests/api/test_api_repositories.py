@@ -46,7 +46,7 @@ def test_changes_say_what_they_change(service: tuple[Holdfast, httpx.Client]) ->
     _, http = service
     assert (put(http, "", {"name": "S"}).status_code, code(put(http, "", {"name": "S"}))) == (
         428,
-        "PRECONDITION_REQUIRED",
+        "VERSION_REQUIRED",
     )
     made = http.get("/api/v1/repositories/r")
     changed = put(http, "", {"name": "S"}, made.headers["etag"])
@@ -54,7 +54,7 @@ def test_changes_say_what_they_change(service: tuple[Holdfast, httpx.Client]) ->
     stale = put(http, "", {"name": "T"}, made.headers["etag"])
     assert (stale.status_code, code(stale), stale.json()["error"]["details"]["version"]) == (
         412,
-        "PRECONDITION_FAILED",
+        "STALE_VERSION",
         2,
     )
     assert put(http, "", {"name": "T"}, '"x"').status_code == 422

@@ -1,13 +1,8 @@
 """Changes that say which version they were made for."""
 
-import asyncio
-
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from holdfast.api import errors
-from holdfast.api.deps import NeededVersions
 from holdfast.bootstrap import Holdfast
 from tests.api.serving import store
 
@@ -68,22 +63,3 @@ def test_other_ways_to_say_it(http: httpx.Client, given: str | None) -> None:
 
 def test_what_does_not_exist_is_not_found_first(http: httpx.Client) -> None:
     assert http.put("/api/v1/analyses/nothing/pin", headers={"if-match": '"1.0"'}).status_code == 404
-
-
-def test_new_content_needs_a_version() -> None:
-    app = FastAPI()
-    errors.install(app)
-
-    @app.put("/content")
-    def put(versions: NeededVersions) -> list[int] | None:
-        return None if versions is None else sorted(versions)
-
-    async def ask() -> None:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            refused = await client.put("/content")
-            assert (refused.status_code, refused.json()["error"]["code"]) == (428, "VERSION_REQUIRED")
-            both = await client.put("/content", headers={"if-match": '"3", W/"4.5"'})
-            assert both.json() == [3, 4]
-            assert (await client.put("/content", headers={"if-match": "*"})).json() is None
-
-    asyncio.run(ask())

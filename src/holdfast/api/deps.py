@@ -9,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 
 from holdfast.api.access import Access, Credentials
 from holdfast.api.body import parsed
-from holdfast.api.errors import VersionRequired
 from holdfast.api.reading import Reader
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
@@ -109,12 +108,6 @@ async def _versions(if_match: _IfMatch = None) -> frozenset[int] | None:
     return frozenset(int(match[1]) for match in found if match is not None)
 
 
-async def _needed_versions(if_match: _IfMatch = None) -> frozenset[int] | None:
-    if if_match is None:
-        raise VersionRequired
-    return await _versions(if_match)
-
-
 Asker = Annotated[Caller, Depends(caller_of)]
 Writer = Annotated[Caller, Depends(_writer)]
 Admin = Annotated[Caller, Depends(_admin)]
@@ -122,10 +115,8 @@ Known = Annotated[Caller, Depends(_known)]
 Store = Annotated[Holdfast, Depends(holdfast_of)]
 Doors = Annotated[Access, Depends(access_of)]
 Given = Annotated[Credentials, Depends(credentials_of)]
-# For verbs, which mean the same whatever the version: "stop it", "keep it".
+# For verbs, which mean the same whatever the version: "stop it", "keep it"; for new content see ``preconditions``.
 Versions = Annotated[frozenset[int] | None, Depends(_versions)]
-# For new content in the place of old: without it one of two writers would be lost in silence.
-NeededVersions = Annotated[frozenset[int] | None, Depends(_needed_versions)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
