@@ -83,8 +83,8 @@ def licences(package: metadata.PackageMetadata) -> set[str]:
     named = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License :: OSI Approved ::")]
     named = named or package.get_all("License") or ["no licence named"]
     # Some give the whole text, which its first line names.
-    terms = {part.strip() for text in named for part in re.split(r"\bAND\b", text.splitlines()[0])}
-    return {SPDX.get(term.lower(), term) for term in terms}
+    single = {part.strip() for text in named for part in re.split(r"\bAND\b", text.splitlines()[0])}
+    return {SPDX.get(term.lower(), term) for term in single}
 
 
 def committed_files() -> Iterator[Path]:
