@@ -42,8 +42,12 @@ def test_found_page_by_page_and_by_its_owner_only(both: tuple[Holdfast, httpx.Cl
     assert len(http.get("/api/v1/threads/th", headers=alice).json()["items"]) == 5
     assert http.get("/api/v1/threads/th", headers=bob).json()["items"] == []
     place = f"/api/v1/analyses/{ids[0]}"
-    (row,) = http.get(f"{place}/processing", headers=alice).json()["items"]
-    assert (row["processor"], row["status"]) == ("fulltext", "completed")
+    rows = http.get(f"{place}/processing", headers=alice).json()["items"]
+    assert {row["processor"]: row["status"] for row in rows} == {
+        "fulltext": "completed",
+        "graph": "skipped",
+        "vector": "skipped",
+    }
     assert http.get(f"{place}/processing", headers=bob).status_code == 404
     assert http.post(f"{place}/reprocess", headers=bob).status_code == 404
     assert http.post(f"{place}/reprocess", headers=alice).json() == {"success": True, "queued": 1}
