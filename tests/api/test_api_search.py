@@ -54,7 +54,11 @@ def test_found_page_by_page_and_by_its_owner_only(both: tuple[Holdfast, httpx.Cl
     assert http.post("/api/v1/processors/rebuild", headers=alice).status_code == 403
     assert http.post("/api/v1/processors/rebuild", headers=admin).status_code == 202
     listed = http.get("/api/v1/processors", headers=admin).json()["items"]
-    assert [(one["name"], one["is_building"]) for one in listed] == [("fulltext", True)]
+    assert [(one["name"], one["is_building"]) for one in listed] == [
+        ("fulltext", True),
+        ("graph", False),
+        ("vector", False),
+    ]
     wrong = http.get("/api/v1/searches", params={"q": "walrus ("}, headers=alice)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "INVALID_QUERY")
     assert wrong.json()["error"]["details"]["position"] == 8

@@ -22,7 +22,7 @@ from holdfast.formats.bundle import Digest, Reader, write_lines
 from holdfast.formats.streams import InvalidBundle
 from holdfast.services.results import NewResult
 from holdfast.services.transfer import NotEqual, SourceChanged, StoreNotEmpty, bundles
-from holdfast.store import tables
+from holdfast.store import schema, tables
 from holdfast.store.intake import ImportTakenOver
 from holdfast.store.lists import Filter
 from holdfast.store.policies import POLICIES, Taken, columns, parts, refers_to
@@ -334,7 +334,7 @@ def test_newer_ones_are_refused(database: str) -> None:
     with open_store(database) as hf:
         out = exported(hf)
         with pytest.raises(InvalidBundle, match="schema 9999"):
-            bring(hf, out.replace(b'"schema":"0001"', b'"schema":"9999"'))
+            bring(hf, out.replace(f'"schema":"{schema.HEAD}"'.encode(), b'"schema":"9999"'))
         with pytest.raises(InvalidBundle, match="format 2"):
             bring(hf, out.replace(b'"version":1', b'"version":2'))
 
