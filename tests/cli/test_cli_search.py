@@ -28,7 +28,11 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str, status: int = 0) ->
 
 def test_from_waiting_to_found(url: str, capfd: pytest.CaptureFixture[str]) -> None:
     before = json.loads(said(capfd, "status", "--analysis-id", "w", "--json"))
-    assert [row["status"] for row in before["items"]] == ["pending"]
+    assert {row["processor"]: row["status"] for row in before["items"]} == {
+        "fulltext": "pending",
+        "graph": "skipped",
+        "vector": "skipped",
+    }
     assert json.loads(said(capfd, "process", "--processor-type", "fulltext", "--limit", "1", "--json")) == {
         "processed": 1
     }

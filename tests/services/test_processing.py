@@ -76,8 +76,8 @@ def test_where_nothing_is_enabled_nothing_is_queued(database: str) -> None:
     with open_holdfast(database, processors=()) as hf:
         kept = hf.store_analysis("note", 1)
         assert hf.jobs.counts() == {}
-        (row,) = hf.processing.of_analysis(kept.analysis_id)
-        assert (row.processor, row.status) == ("fulltext", ProcessingStatus.SKIPPED)
+        rows = {one.processor: one.status for one in hf.processing.of_analysis(kept.analysis_id)}
+        assert rows == dict.fromkeys(("fulltext", "graph", "vector"), ProcessingStatus.SKIPPED)
         with pytest.raises(UnknownProcessor):
             hf.reprocess_analysis(kept.analysis_id, ["fulltext"])
 
@@ -90,7 +90,7 @@ def test_one_that_is_at_fault_is_put_aside_and_the_others_are_not(
     hf.store_analyses(new)
     work(hf)
     assert len(held(hf)) == 11
-    waiting = hf.processing.of_analysis("n5")[-1]
+    waiting = {one.processor: one for one in hf.processing.of_analysis("n5")}["tally"]
     assert (waiting.status, waiting.attempts) == (ProcessingStatus.PENDING, 1)
     assert "poisoned" in (waiting.last_error or "")
     for _ in range(5):
