@@ -1,0 +1,127 @@
+"""The keys under which signatures that may be duplicates meet. Pure.
+
+A key says "equal in these respects"; two signatures are looked at together if they share a key, so each key forgives
+one kind of difference. Version class and numbers are in nearly all of them: what differs there never meets.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from holdfast.analyzers.duplicates.hashes import U64, hash_texts, mix
+
+I64 = NDArray[np.int64]
+
+
+class Order(Enum):
+    """By what the signatures under one key are sorted, so that the likeliest pairs stand close together."""
+
+    TITLE = "title"
+    ARTIST = "artist"
+
+
+class Gate(Enum):
+    """What a pair must pass besides sharing the key; cheap, and never stricter than the comparison itself."""
+
+    NONE = "none"
+    TITLE = "title"
+    ARTIST = "artist"
+
+
+class Key(NamedTuple):
+    """One kind of key.
+
+    Attributes:
+        name: what it forgives.
+        rows: the signatures that have it; one may have several of a kind.
+        hashes: their keys.
+        order: how they are sorted under one key.
+        window: how many neighbours each is looked at with.
+        gate: what a pair must pass.
+    """
+
+    name: str
+    rows: I64
+    hashes: U64
+    order: Order
+    window: int
+    gate: Gate
+
+
+def keys(table: pl.DataFrame) -> Iterator[Key]:
+    """The keys of every kind, one kind after the other, so that one is in memory at a time.
+
+    Args:
+        table: the table of Signatures.
+    """
+    rows = np.arange(table.height, dtype=np.int64)
+    kind = mix(table["versions"].to_numpy().astype(np.uint64), hash_texts(table["numbers"]))
+    lead = _lead(table["names"])
+    title, artist = hash_texts(table["tight"]), hash_texts(lead)
+    known = lead.str.len_chars().to_numpy() > 0
+
+    def key(
+        name: str, order: Order, window: int, gate: Gate, *columns: U64, where: NDArray[np.bool_] | None = None
+    ) -> Key:
+        hashes = mix(*columns)
+        if where is None:
+            return Key(name, rows, hashes, order, window, gate)
+        return Key(name, rows[where], hashes[where], order, window, gate)
+
+    names = table.select(row=pl.int_range(pl.len()), name=pl.col("names").str.split(" ")).explode("name")
+    at = names["row"].to_numpy()
+    some_name = mix(title[at], hash_texts(names["name"]), kind[at])
+    yield Key("another artist in front", at, some_name, Order.ARTIST, 24, Gate.NONE)
+    yield key("artist misspelt", Order.ARTIST, 12, Gate.ARTIST, title, kind)
+    yield key("title misspelt", Order.TITLE, 12, Gate.TITLE, artist, kind, where=known)
+    for name, ends in (("end", table["tight"].str.slice(0, 2)), ("beginning", table["tight"].str.slice(-2))):
+        yield key(f"{name} misspelt", Order.TITLE, 24, Gate.TITLE, artist, hash_texts(ends), kind, where=known)
+    whole = table["whole_artist"]
+    for one, begins in ((whole.str.slice(0, 3), "begins"), (whole.str.slice(-3), "ends")):
+        artist_part = hash_texts(one)
+        for two, ends_with in ((table["tight"].str.slice(0, 4), "begins"), (table["tight"].str.slice(-4), "ends")):
+            name = f"both misspelt; artist {begins}, title {ends_with} alike"
+            yield key(name, Order.TITLE, 12, Gate.TITLE, artist_part, hash_texts(two), kind, where=known)
+    yield from _odd_keys(table, rows, title, artist)
+    yield _album_key(table, title, kind)
+
+
+def _odd_keys(table: pl.DataFrame, rows: I64, title: U64, artist: U64) -> Iterator[Key]:
+    """Keys for fields that hold what belongs elsewhere; these few go past the numbers, and are judged closely."""
+    versions = table["versions"].to_numpy().astype(np.uint64)
+    numbered = (table["unnumbered"] != "").to_numpy()
+    bare = mix(hash_texts(table["unnumbered"].filter(pl.Series(numbered))), artist[numbered], versions[numbered])
+    yield Key(
+        "a track number in front",
+        np.concatenate([rows[numbered], rows]),
+        np.concatenate([bare, mix(title, artist, versions)]),
+        Order.TITLE, 4, Gate.NONE,
+    )  # fmt: skip
+    tailed = (table["tail"] != "").to_numpy()
+    head = mix(hash_texts(table["head"].filter(pl.Series(tailed))), artist[tailed], versions[tailed])
+    yield Key(
+        "an album behind the title",
+        np.concatenate([rows[tailed], rows]),
+        np.concatenate([head, mix(title, artist, versions)]),
+        Order.TITLE, 8, Gate.NONE,
+    )  # fmt: skip
+    whole_title, whole_artist = hash_texts(table["whole_title"]), hash_texts(table["whole_artist"])
+    yield Key("other brackets", rows, mix(whole_title, artist), Order.ARTIST, 8, Gate.NONE)
+    either = mix(np.minimum(whole_title, whole_artist), np.maximum(whole_title, whole_artist))
+    yield Key("title and artist swapped", rows, either, Order.TITLE, 4, Gate.NONE)
+
+
+def _album_key(table: pl.DataFrame, title: U64, kind: U64) -> Key:
+    albums = table.select(row=pl.int_range(pl.len()), album="albums").explode("album")
+    albums = albums.filter(pl.col("album").str.len_chars() >= 4)
+    at = albums["row"].to_numpy()
+    hashes = mix(title[at], hash_texts(albums["album"]), kind[at])
+    return Key("artist unknown", at, hashes, Order.ARTIST, 8, Gate.NONE)
+
+
+def _lead(names: pl.Series) -> pl.Series:
+    return names.to_frame("names").select(pl.col("names").str.extract(r"^(\S+)", 1).fill_null("")).to_series()

@@ -1,0 +1,187 @@
+"""Puts a result together: groups as people and programs read them. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from holdfast.analyzers.duplicates.canonical import keep_reasons
+from holdfast.analyzers.duplicates.crossref import MATCHES, Match
+from holdfast.analyzers.duplicates.doubts import Doubt, codes, texts
+from holdfast.analyzers.duplicates.library import SCHEMA
+from holdfast.analyzers.duplicates.matching import Groups
+from holdfast.analyzers.duplicates.params import Params
+from holdfast.analyzers.duplicates.text import fold
+from holdfast.domain.findings import Finding, FindingItem, Severity
+
+SAFE_RULE = "duplicates/safe"
+REVIEW_RULE = "duplicates/review"
+
+_RENAMED = {"song": "song_name", "artist": "artist_name", "album": "album_name"}
+_MATCH = [name for name in MATCHES if name != "row"]
+_SNAPSHOT = [*(_RENAMED.get(name, name) for name in SCHEMA), *_MATCH]
+
+Group = dict[str, Any]
+
+
+def build_groups(groups: Groups, matches: pl.DataFrame | None, params: Params) -> list[Group]:
+    """The groups in the order that was asked for, each with its tracks, the one to keep first.
+
+    Args:
+        groups: what was found.
+        matches: what the tracks are in the other library, in MATCHES, if there is one.
+        params: what was chosen.
+    """
+    members = _readable(groups.members, matches)
+    ordered = members.sort(
+        "group", "is_canonical", "similarity", "track_id", "row", descending=[False, True, True, False, False]
+    )
+    built: dict[int, list[dict[str, Any]]] = {}
+    for track in ordered.iter_rows(named=True):
+        built.setdefault(track["group"], []).append(track)
+    place = _order(groups, params.sort_by)
+    described = [_group(groups.ids[number], built[number], params) for number in place]
+    for index, group in enumerate(described):
+        group["group_index"] = index
+    return described
+
+
+def totals(groups: list[Group], tracks: int, library: int) -> dict[str, Any]:
+    """The figures of a whole result.
+
+    Args:
+        groups: as ``build_groups`` gave them.
+        tracks: how many tracks took part.
+        library: how many the library has.
+    """
+    similarities = [
+        track["similarity_score"] for group in groups for track in group["tracks"] if not track["is_canonical"]
+    ]
+    safe = sum(group["tier"] == "safe" for group in groups)
+    return {
+        "library_track_count": library,
+        "total_tracks_analyzed": tracks,
+        "total_groups_found": len(groups),
+        "total_duplicates_found": len(similarities),
+        "safe_groups": safe,
+        "review_groups": len(groups) - safe,
+        "groups_with_itunes_matches": sum(group["has_itunes_matches"] for group in groups),
+        "average_similarity_score": round(sum(similarities) / len(similarities), 4) if similarities else 0.0,
+    }
+
+
+def findings(groups: list[Group]) -> Iterator[Finding]:
+    """One finding for each group."""
+    for group in groups:
+        safe = group["tier"] == "safe"
+        kept = group["tracks"][0]
+        yield Finding(
+            rule=SAFE_RULE if safe else REVIEW_RULE,
+            severity=Severity.MEDIUM if safe else Severity.LOW,
+            title=f"{_named(kept)}: {len(group['tracks'])} tracks",
+            message=_message(group),
+            identity=group["group_id"],
+            score=group["average_similarity_score"],
+            data={name: value for name, value in group.items() if name != "tracks"},
+            items=tuple(FindingItem(key=track["track_id"], data=track) for track in group["tracks"]),
+        )
+
+
+def summarise(title: str, figures: Mapping[str, Any]) -> str:
+    """A sentence for lists and notices."""
+    groups, duplicates = figures["total_groups_found"], figures["total_duplicates_found"]
+    if not groups:
+        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks"
+    return (
+        f"{title}: {duplicates:,} duplicates in {groups:,} groups among {figures['total_tracks_analyzed']:,} tracks, "
+        f"{figures['review_groups']:,} groups to look at"
+    )
+
+
+def _readable(members: pl.DataFrame, matches: pl.DataFrame | None) -> pl.DataFrame:
+    if matches is None:
+        found = members.with_columns(pl.lit(None, dtype=MATCHES[name]).alias(name) for name in _MATCH)
+    else:
+        found = members.join(matches, on="row", how="left", maintain_order="left")
+    moments = [name for name, dtype in SCHEMA.items() if isinstance(dtype, pl.Datetime)]
+    return found.with_columns(pl.col(name).dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ") for name in moments).rename(_RENAMED)
+
+
+def _order(groups: Groups, sort_by: str) -> list[int]:
+    """The groups' numbers in the order asked for; whatever it is, equal ones stand by artist, song and id."""
+    members = groups.members
+    canonical = members.filter("is_canonical").sort("group")
+    whole = members.group_by("group").agg(
+        duplicates=pl.len(),
+        confidence=pl.col("similarity").mean(),
+        play_count=pl.col("play_count").sum(),
+        last_played=pl.col("last_played").max(),
+        date_added=pl.col("date_added").max(),
+    )
+    rows = canonical.select("group").with_columns(
+        artist=fold(canonical["artist"]), song=fold(canonical["song"]), group_id=pl.Series(groups.ids, dtype=pl.String)
+    )
+    by = [sort_by, *(name for name in ("artist", "song", "group_id") if name != sort_by)]
+    descending = [name not in {"artist", "song", "group_id"} for name in by]
+    table = rows.join(whole, on="group", how="left", maintain_order="left")
+    return table.sort(by, descending=descending, nulls_last=True)["group"].to_list()
+
+
+def _group(group_id: str, tracks: list[dict[str, Any]], params: Params) -> Group:
+    kept, others = tracks[0], tracks[1:]
+    doubts = Doubt(0)
+    for track in others:
+        doubts |= Doubt(track["doubts"])
+    least = min((track["similarity"] for track in others), default=1.0)
+    safe = least >= params.safe_similarity
+    matched = [track for track in tracks if track["itunes_match_type"] not in {None, Match.NONE.value}]
+    return {
+        "group_id": group_id,
+        "group_index": 0,
+        "canonical_track_id": kept["track_id"],
+        "canonical_reasons": keep_reasons({**kept, "song": kept["song_name"]}),
+        "duplicate_count": len(others),
+        "average_similarity_score": round(sum(track["similarity"] for track in others) / max(len(others), 1), 4),
+        "lowest_similarity_score": least,
+        "tier": "safe" if safe else "manual_review",
+        "suggested_action": "delete_duplicates" if safe else "manual_review",
+        "reasons": codes(doubts),
+        "reason_texts": texts(doubts),
+        "has_itunes_matches": bool(matched),
+        "carry_over": _carry_over(tracks),
+        "tracks": [_track(track) for track in tracks],
+    }
+
+
+def _carry_over(tracks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the track to keep should take over from the others, so that nothing is lost with them."""
+    return {
+        "play_count": sum(track["play_count"] or 0 for track in tracks),
+        "rating": max((track["rating"] for track in tracks if track["rating"] is not None), default=None),
+        "date_added": min((track["date_added"] for track in tracks if track["date_added"]), default=None),
+        "last_played": max((track["last_played"] for track in tracks if track["last_played"]), default=None),
+    }
+
+
+def _track(track: dict[str, Any]) -> dict[str, Any]:
+    kind = track["itunes_match_type"]
+    return {
+        **{name: track[name] for name in _SNAPSHOT},
+        "itunes_match_found": None if kind is None else kind != Match.NONE.value,
+        "similarity_score": track["similarity"],
+        "reasons": codes(Doubt(track["doubts"])),
+        "keep_score": track["keep_score"],
+        "is_canonical": track["is_canonical"],
+    }
+
+
+def _named(track: Mapping[str, Any]) -> str:
+    return " - ".join(part for part in (track["artist_name"], track["song_name"]) if part)
+
+
+def _message(group: Group) -> str:
+    kept = f"Keep {group['canonical_track_id']}: {', '.join(group['canonical_reasons'])}."
+    if group["tier"] == "safe":
+        return f"{kept} The other {group['duplicate_count']} can go."
+    why = "; ".join(group["reason_texts"]) or "they are less alike than asked for"
+    return f"Look at it yourself: {why}. {kept}"
