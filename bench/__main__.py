@@ -1,6 +1,16 @@
 """Run the measurements: ``python -m bench [--small] [p1 p3 ...]``."""
 
-from bench import p1_store, p2_http, p3_read, p4_lists, p7_jobs, p9_live, p10_retention
+from bench import (
+    p1_store,
+    p2_http,
+    p3_read,
+    p4_lists,
+    p7_jobs,
+    p8_duplicates,
+    p9_live,
+    p10_retention,
+    p11_staleness,
+)
 from bench.report import run
 
 if __name__ == "__main__":
@@ -11,7 +21,9 @@ if __name__ == "__main__":
             "p3": p3_read.measure,
             "p4": p4_lists.measure,
             "p7": p7_jobs.measure,
+            "p8": p8_duplicates.measure,
             "p9": p9_live.measure,
             "p10": p10_retention.measure,
+            "p11": p11_staleness.measure,
         }
     )

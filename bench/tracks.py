@@ -6,6 +6,7 @@ are traps: another version, part or artist of a song that is there already, whic
 """
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,8 @@ _LABELS = (
     " (Deluxe Edition)", " (Bonus Track)", " (Official Video)", " (Official Audio)", " - Original Mix", " (Mono)",
     " - Single Version",
 )  # fmt: skip
+# The same second part, whichever way it is written.
+_NUMBERED = re.compile(r" (?:pt\. 2|part ii|ii|2)$")
 _BEGAN = datetime(2005, 1, 1, tzinfo=UTC)
 
 
@@ -82,7 +85,7 @@ def make_library(count: int, seed: int = 1) -> pl.DataFrame:
     while len(rows) < count:
         song = _trap(chance, chance.choice(known), next(leads)) if known and chance.random() < 0.07 else None
         song = song or _song(chance, next(leads))
-        identity = (song.title.lower(), song.artist.lower())
+        identity = (_NUMBERED.sub(" 2", song.title.lower()), song.artist.lower())
         if identity in taken:
             continue
         taken.add(identity)

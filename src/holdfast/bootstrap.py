@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -24,6 +24,8 @@ from holdfast.domain.errors import (
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.refresh import CHECK_JOB, WATCH_JOB
+from holdfast.domain.repositories import Refs
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
@@ -31,13 +33,22 @@ from holdfast.functions import Decorator
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.branch_history import BranchHistoryService
+from holdfast.services.cache_entries import CacheEntriesService
+from holdfast.services.comparison import ComparisonService
+from holdfast.services.exports import ExportHandler
 from holdfast.services.feed import Feed
+from holdfast.services.freshness import FreshnessService
 from holdfast.services.jobs import JobsService
 from holdfast.services.queries import Page, QueriesService, Stats
+from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
+from holdfast.services.repositories import RepositoriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
+from holdfast.services.sync import SyncService
 from holdfast.services.tracking import TrackHandler, TrackingService
+from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
@@ -48,6 +59,7 @@ from holdfast.tracking import TrackedRun
 from holdfast.worker import Worker, worker_name
 
 if TYPE_CHECKING:
+    from holdfast.duplicates import Duplicates
     from holdfast.services.limits import LimitsService
 
 
@@ -78,8 +90,16 @@ class Holdfast:
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
+        freshness: how old results are, and what has changed since.
+        refresh: refreshes: marked, scheduled, or by themselves.
+        watcher: looks where branches are.
+        comparison: analyses side by side.
         feed: live events for many watchers.
         jobs: leased work.
+        repositories: repositories and their branches.
+        history: what was found of branches, and their figures over time.
+        cache_entries: what is noted of derived files.
+        sync: concurrent writers of branches, and their conflicts.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -137,12 +157,39 @@ class Holdfast:
             anonymous_clients=settings.anonymous_clients,
             same_ip_recovery=settings.same_ip_recovery,
         )
+        freshness, refresh = settings.freshness_rules(), settings.refresh_rules()
+        self.freshness = FreshnessService(
+            self.store, self._clock, freshness, branch_kind=refresh.kind, version_of=self.registry.version
+        )
+        self.refresh = RefreshService(self.store, self._ids, refresh)
+        self.watcher = WatchService(self.store)
+        self.comparison = ComparisonService(self.store)
+        self.repositories = RepositoriesService(self.store, self._clock, self._ids, rules=rules, read_refs=_read_refs)
+        self.history = BranchHistoryService(self.store, self._clock, rules=rules)
+        self.cache_entries = CacheEntriesService(self.store, most_bytes=int(settings.cache_mb * 1_000_000))
+        self.sync = SyncService(
+            self.store,
+            self._clock,
+            self._ids,
+            strategy=settings.sync_strategy,
+            counters=settings.sync_counters,
+            rules=rules,
+        )
         self.feed = Feed(self.store)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
-            RunHandler(self.store, self.registry, spread),
+            RunHandler(self.store, self.registry, spread, rules),
+            ExportHandler(self.store),
             TrackHandler(),
             SweepHandler(self.retention),
+            RefreshHandler(self.store, self.analyses.prepare, refresh.kind),
+            CheckHandler(
+                self.refresh,
+                freshness,
+                lambda: {refresh.kind: self.registry.version(refresh.kind)},
+                timedelta(days=settings.dead_job_days),
+            ),
+            WatchHandler(self.watcher),
             *handlers,
         ]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -180,6 +227,36 @@ class Holdfast:
             "anonymous": settings.rate_limit_anonymous,
         }
         return LimitsService(self.store, self._clock, limits)
+
+    @cached_property
+    def duplicates(self) -> "Duplicates":
+        """Searches for duplicates."""
+        # With the tables that it compares libraries by it takes 0.2 s, and few need it.
+        from holdfast.duplicates import Duplicates  # noqa: PLC0415
+
+        settings = self.settings
+        return Duplicates(
+            self.store,
+            self.registry,
+            self._clock,
+            self._ids,
+            analyses=self.analyses,
+            queries=self.queries,
+            results=self.results,
+            run=self._run_watched,
+            rules=settings.rules(),
+            freshness=settings.freshness_rules(),
+            exports_kept=timedelta(hours=settings.export_hours),
+        )
+
+    def _run_watched(self, analysis_id: str, watcher: Callable[[Progress], object] | None) -> Analysis:
+        with self.working():
+            for analysis, progress in self.watch(analysis_id):
+                if progress is not None and watcher is not None:
+                    watcher(progress)
+                if analysis.status.ended:
+                    return analysis
+        raise AssertionError("a watch ends with the analysis")
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -308,9 +385,10 @@ class Holdfast:
     def worker(self, *, concurrency: int | None = None) -> Worker:
         """A worker for this store; ``run`` it.
 
-        It also keeps house, every ``sweep_seconds``; of many workers one does.
+        It also keeps house, every ``sweep_seconds``, looks where branches are, and refreshes what is stale; of many
+        workers one does.
         """
-        self._schedule_sweeps()
+        self._schedule_all()
         return Worker(
             self.jobs,
             self._handlers,
@@ -320,15 +398,20 @@ class Holdfast:
             lease_seconds=self.settings.lease_seconds,
         )
 
-    def _schedule_sweeps(self) -> None:
+    def _schedule_all(self) -> None:
         # Here and not when the store is opened: who only looks must not have to write, and without a worker nobody
-        # would sweep anyway.
-        every = self.settings.sweep_seconds
+        # would do it anyway.
+        settings = self.settings
         known = {schedule.name: schedule.every_seconds for schedule in self.jobs.schedules()}
-        if not every and SWEEP_JOB in known:
-            self.jobs.unschedule(SWEEP_JOB)
-        elif every and known.get(SWEEP_JOB) != every:
-            self.jobs.schedule(SWEEP_JOB, SWEEP_JOB, every)
+        for job, every in (
+            (SWEEP_JOB, settings.sweep_seconds),
+            (WATCH_JOB, settings.watch_seconds),
+            (CHECK_JOB, settings.auto_refresh_minutes * 60),
+        ):
+            if not every and job in known:
+                self.jobs.unschedule(job)
+            elif every and known.get(job) != every:
+                self.jobs.schedule(job, job, every)
 
     @contextmanager
     def working(self, *, concurrency: int | None = None) -> Iterator[Worker]:
@@ -432,6 +515,13 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     """Open a store; see ``holdfast.open``."""
     wiring = {name: options.pop(name) for name in _WIRING & options.keys()}
     return Holdfast(read_settings(database_url=url, **options), **wiring)
+
+
+def _read_refs(target: str) -> Refs:
+    # libgit2 takes a while to load, and most who open a store read no repository.
+    from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
+
+    return read_refs(target)
 
 
 _WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}

@@ -5,11 +5,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.errors import InvalidInput
+from holdfast.domain.freshness import FreshnessRules, Thresholds
+from holdfast.domain.refresh import RefreshRules, Window
 from holdfast.domain.retention import Policy, Rules, Thinning
+from holdfast.domain.sync import Strategy
+from holdfast.domain.triage import KIND as DUPLICATES
 
 
 def _default_url() -> str:
@@ -30,12 +43,22 @@ def _is_rate_limit(value: str) -> str:
     return value
 
 
+def _is_window(value: str) -> str:
+    if value.strip():
+        Window.of(value)
+    return value.strip()
+
+
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
+RefreshWindow = Annotated[str, AfterValidator(_is_window), Field(validate_default=False)]
+_Hours = Annotated[float, Field(gt=0, le=876_000)]
 _Kind = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$")]
 
 
@@ -82,6 +105,45 @@ class RetentionPolicy(BaseModel):
         )
 
 
+class FreshnessThresholds(BaseModel):
+    """From which age on results of a kind are of the next level; see ``domain.freshness.Thresholds``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fresh_hours: _Hours | None = None
+    """Fresh below it; an hour, or ``stale_hours`` where that is less, when unset."""
+
+    stale_hours: _Hours | None = None
+    """Stale from it on; ``stale_threshold_hours`` when unset."""
+
+    very_stale_hours: _Hours | None = None
+    """Very stale from it on; a week, or ``stale_hours`` where that is more, when unset."""
+
+    @model_validator(mode="after")
+    def _rise(self) -> "FreshnessThresholds":
+        given = [hours for hours in (self.fresh_hours, self.stale_hours, self.very_stale_hours) if hours is not None]
+        if given != sorted(given):
+            raise ValueError("fresh_hours, stale_hours and very_stale_hours must not fall")
+        return self
+
+    def rule(self, default: Thresholds) -> Thresholds:
+        """The same for the rule."""
+        rule = default.stale_after(_in_seconds(self.stale_hours))
+        return Thresholds(
+            fresh_seconds=_in_seconds(self.fresh_hours) or rule.fresh_seconds,
+            stale_seconds=rule.stale_seconds,
+            very_stale_seconds=_in_seconds(self.very_stale_hours) or rule.very_stale_seconds,
+        )
+
+
+def _in_seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600
+
+
+# Searches for duplicates are large, and the newest is the one that counts.
+_POLICIES = {DUPLICATES: Policy(keep_last=5, max_age_seconds=30 * 86_400.0)}
+
+
 class Settings(BaseSettings):
     """The settings; a value given in code goes before the environment's."""
 
@@ -124,7 +186,10 @@ class Settings(BaseSettings):
     """How long a deleted analysis may be restored; 0: it is deleted for good at once."""
 
     retention: dict[_Kind, RetentionPolicy] = {}
-    """How long analyses are kept: a policy per kind, ``*`` for all other kinds; without one, for ever."""
+    """How long analyses are kept: a policy per kind, ``*`` for all other kinds; without one, for ever.
+
+    Of searches for duplicates an owner keeps the last 5, for 30 days, unless they have a policy here.
+    """
 
     anonymous_ttl_seconds: float = Field(default=3600.0, gt=0, le=2**31 - 1)
     """How long what an anonymous client stores is kept at most."""
@@ -146,6 +211,51 @@ class Settings(BaseSettings):
 
     ledger_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long events are kept; for ever when unset."""
+
+    stale_threshold_hours: _Hours = 24.0
+    """From which age on a result is stale."""
+
+    freshness: dict[_Kind, FreshnessThresholds] = {}
+    """Other thresholds of age: by kind, ``*`` for all other kinds."""
+
+    changed_items: int = Field(default=10, ge=0, le=1_000_000_000)
+    """More changed items than this make a result stale."""
+
+    target_roots: Paths = Field(default_factory=tuple)
+    """The folders that callers by HTTP may name targets in; in the environment separated by commas.
+
+    Without one, callers on this machine may name any in local mode, and otherwise administrators only.
+    """
+
+    export_hours: float = Field(default=24.0, gt=0, le=8_760)
+    """How long an export may be fetched."""
+
+    auto_refresh: bool = False
+    """Whether workers refresh stale branches by themselves, until somebody enables or disables it."""
+
+    auto_refresh_minutes: float = Field(default=30.0, ge=0.1, le=525_600)
+    """How often a worker looks for what is stale."""
+
+    refresh_concurrency: int = Field(default=1, ge=1, le=1000)
+    """How many refreshes that nobody asked for may wait or run at once."""
+
+    refresh_window: RefreshWindow = ""
+    """In which hours they begin, in UTC (``22:00-06:00``); empty for any time."""
+
+    watch_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """How often a worker looks where the branches of repositories on its machine are; 0 for never."""
+
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, max_length=1024)
+    """What code hosts sign the pushes with that they tell of; without it none is heard."""
+    sync_strategy: Strategy = Strategy.LATEST_WINS
+    """What becomes of concurrent changes of one branch: ``latest_wins``, ``merge`` or ``manual``."""
+
+    sync_counters: Names = ()
+    """Which whole numbers add up when changes are merged, as paths (``metadata.downloads``); in the environment
+    separated by commas."""
+
+    cache_mb: float = Field(default=1000.0, gt=0, le=1_000_000_000)
+    """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """What is logged by the command line and the worker."""
@@ -176,10 +286,29 @@ class Settings(BaseSettings):
         prefix = "sqlite:///"
         return Path(self.database_url[len(prefix) :]) if self.database_url.startswith(prefix) else None
 
+    def freshness_rules(self) -> FreshnessRules:
+        """What freshness goes by."""
+        default = Thresholds().stale_after(self.stale_threshold_hours * 3600)
+        own = {kind: thresholds.rule(default) for kind, thresholds in self.freshness.items()}
+        return FreshnessRules(
+            default=own.pop("*", default),
+            kinds=own,
+            changed_items=self.changed_items,
+        )
+
+    def refresh_rules(self) -> RefreshRules:
+        """What refreshing by itself goes by."""
+        return RefreshRules(
+            is_enabled=self.auto_refresh,
+            check_seconds=self.auto_refresh_minutes * 60,
+            concurrency=self.refresh_concurrency,
+            window=Window.of(self.refresh_window) if self.refresh_window else None,
+        )
+
     def rules(self) -> Rules:
         """What retention goes by."""
         return Rules(
-            policies={kind: policy.rule() for kind, policy in self.retention.items()},
+            policies=dict(_POLICIES) | {kind: policy.rule() for kind, policy in self.retention.items()},
             trash_seconds=self.trash_hours * 3600,
             anonymous_ttl_seconds=self.anonymous_ttl_seconds,
             anonymous_max_retrievals=self.anonymous_max_retrievals,

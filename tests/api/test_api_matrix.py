@@ -1,6 +1,7 @@
 """Every route, asked by everybody: nobody learns what is another's, nor that it is there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,8 +9,11 @@ import pytest
 
 from holdfast.api.app import create_app
 from holdfast.bootstrap import Holdfast
-from holdfast.domain.access import Role
+from holdfast.domain.access import Caller, Role
+from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.context import Context
+from holdfast.domain.repositories import BranchInfo
+from holdfast.domain.sync import Strategy
 from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
@@ -27,7 +31,36 @@ OPEN = {"/health", "/ready"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
     "/api/v1/tokens": {"name": "n"},
+    "/api/v1/duplicates/analyze": {"target": "/nowhere"},
+    "/api/v1/duplicates/exports": {"analysis_id": UNKNOWN},
+    "/api/v1/duplicates/undo": {"batch_id": UNKNOWN},
+    "/api/v1/duplicates/analysis/{analysis_id}/resolve": {"group_ids": ["g"], "resolution_action": "deleted"},
+    "/api/v1/duplicates/analysis/{analysis_id}/delete": {"group_id": "g"},
+    "/api/v1/duplicates/analysis/{analysis_id}/bulk-delete": {"groups": [{"group_id": "g", "track_ids": ["t"]}]},
+    "/api/v1/duplicates/analysis/{analysis_id}/smart-delete": {"strategy": "keep_canonical"},
+    "/api/v1/repositories/{repo_id}/branches": {"branches": [{"name": "feature/x", "commit_sha": "c"}]},
+    "/api/v1/repositories/{repo_id}/analyses": {"branch_name": "feature/x", "commit_sha": "c"},
+    "/api/v1/repositories/{repo_id}/metrics": {"branch_name": "feature/x", "points": []},
+    "/api/v1/conflicts/{conflict_id}/resolve": {"resolution": "local"},
 }
+UNKNOWN_REPO = "nowhere"
+NAMED = ("analysis_id}", "client_id}", "repo_id}", "conflict_id}", "task_id}")
+
+
+def _keep_repository(hf: Holdfast) -> tuple[str, str]:
+    """A repository of the owner's with a branch, an analysis of it and a conflict; every text in them is secret."""
+    alice = Caller(name="alice", owner="alice")
+    facts: dict[str, Any] = {SECRET: SECRET}
+    hf.repositories.store_repository("theirs", name=SECRET, owner=SECRET, metadata=facts, caller=alice)
+    said = BranchInfo(name="feature/x", commit_sha="c1", metadata=facts)
+    hf.sync.sync_branch_metadata("theirs", said, caller=alice)
+    torn = hf.sync.sync_branch_metadata(
+        "theirs", replace(said, commit_sha=SECRET), strategy=Strategy.MANUAL, caller=alice
+    )
+    found = BranchAnalysisResult(branch_name="feature/x", commit_sha="c1", ai_summary=SECRET)
+    hf.history.store_analysis("theirs", found, caller=alice)
+    assert torn.conflict is not None
+    return "theirs", torn.conflict.conflict_id
 
 
 class World:
@@ -41,6 +74,9 @@ class World:
         )
         (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
+        self.repo_id, self.conflict_id = _keep_repository(hf)
+        alice = Caller(name="alice", owner="alice")
+        self.task_id = hf.refresh.schedule_refresh(self.repo_id, "feature/x", caller=alice).task_id
         expired = token(hf, "alice", expires_in_seconds=1)
         gone = hf.accounts.create_token("alice")
         hf.accounts.revoke_token(gone.token.token_id)
@@ -61,10 +97,17 @@ class World:
         }
 
     def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
+        is_real = analysis_id == self.analysis_id
         filled = path.replace("{client_id}", analysis_id).replace("{analysis_id}", analysis_id)
-        filled = filled.replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        filled = filled.replace("{repo_id}", self.repo_id if is_real else UNKNOWN_REPO)
+        filled = filled.replace("{conflict_id}", self.conflict_id if is_real else UNKNOWN)
+        filled = filled.replace("{branch_name}", "feature/x").replace("{conflict_index}", "0")
+        filled = filled.replace("{export_id}", "x" * 32).replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
         params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
-        body = BODIES.get(path, {}) if method == "POST" else None
+        if path.endswith("/metrics"):
+            params |= {"branch_name": "feature/x", "name": "score"}
+        body = BODIES.get(path, {}) if method in {"POST", "PUT"} else None
         return self.http.request(method, filled, params=params, headers=headers, json=body)
 
 
@@ -93,16 +136,21 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
             assert real.status_code < 500, what
             assert SECRET not in real.text, what
             assert path == "/openapi.json" or "alice" not in real.text.replace("client_session_id", ""), what
-            if "analysis_id}" not in path and "client_id}" not in path:
+            if not any(name in path for name in NAMED):
                 continue
             unknown = there.ask(method, path, UNKNOWN, headers)
             if (method, path) in TOLD and real.status_code in {200, 403}:
                 continue
-            same = without_names(real, there.analysis_id), without_names(unknown, UNKNOWN)
+            same = (
+                without_names(real, there.analysis_id, there.repo_id, there.conflict_id, there.task_id),
+                without_names(unknown, UNKNOWN, UNKNOWN_REPO),
+            )
             assert same[0] == same[1], what
     # After all that it is as it was.
     place = f"/api/v1/analyses/{there.analysis_id}"
     kept = there.http.get(place, headers=there.owner).json()
+    tasks = there.http.get("/api/v1/refresh/scheduled-tasks", headers=there.owner).json()["tasks"]
+    assert [(task["task_id"], task["status"]) for task in tasks] == [(there.task_id, "scheduled")]
     assert (kept["status"], kept["is_pinned"], kept["deleted_at"], kept["retrieval_count"]) == (
         "completed",
         False,
@@ -110,6 +158,10 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
         0,
     )
     assert there.http.get(f"{place}/result", headers=there.owner).json() == {"s": SECRET}
+    branch = there.http.get(f"/api/v1/repositories/{there.repo_id}/branches/feature/x", headers=there.owner).json()
+    assert (branch["version"], branch["commit_sha"], branch["metadata"]) == (1, "c1", {SECRET: SECRET})
+    conflict = there.http.get(f"/api/v1/conflicts/{there.conflict_id}", headers=there.owner).json()
+    assert (conflict["remote"]["commit_sha"], conflict["resolved_at"]) == (SECRET, None)
 
 
 def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[str, str]]]) -> None:
@@ -127,7 +179,8 @@ def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[s
 def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:
     there, all_routes = world
     for method, path in all_routes:
-        if method != "GET" and path != "/api/v1/clients":
+        # A push is signed: it is nobody's request.
+        if method != "GET" and path not in {"/api/v1/clients", "/api/v1/webhooks/push"}:
             answer = there.ask(method, path, there.analysis_id, there.askers["reader"])
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
 

@@ -82,6 +82,16 @@ class Registry:
                 kind=kind,
             ) from error
 
+    def version(self, kind: str) -> str:
+        """The version of a kind's analyzer.
+
+        Raises:
+            UnknownKind: there is none.
+            AnalyzerBroken: there is one that cannot be loaded.
+        """
+        version: str = self._class(kind).version
+        return version
+
     def kinds(self) -> list[KindRow]:
         """Every kind, by name; a broken one is in the list and spoils no other."""
         return [self._row(kind) for kind in self._names()]

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import IdempotencyKey, Store, Writer
+from holdfast.api.deps import Doors, IdempotencyKey, Store, Writer
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Analysis
 from holdfast.settings import Settings
 
@@ -53,7 +54,7 @@ def deleted(value: Analysis, settings: Settings) -> records.Record:
 )
 def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
     """Stop an analysis; what was found so far is kept."""
-    return _accepted(store.analyses.cancel(analysis_id, caller=caller))
+    return _accepted(store, store.analyses.cancel(analysis_id, caller=caller))
 
 
 @router.post(
@@ -69,7 +70,7 @@ def resume_analysis(
 ) -> Response:
     """Queue an ended analysis again, to go on from its last checkpoint."""
     store.limits.hit("start", caller)
-    return _accepted(store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, caller=caller))
+    return _accepted(store, store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, caller=caller))
 
 
 @router.post(
@@ -85,10 +86,13 @@ def refresh_analysis(
     caller: Writer,
     store: Store,
     how: Annotated[Refresh, Depends(_refresh)],
+    access: Doors,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Run the same analysis anew, as a new one that says what it replaces; the old result stays readable."""
     store.limits.hit("start", caller)
+    before = store.queries.get(analysis_id, caller=caller)
+    targets.check_again(store, access, caller, before, how.params)
     submission = store.analyses.refresh(
         analysis_id,
         params=how.params,
@@ -96,7 +100,7 @@ def refresh_analysis(
         idempotency_key=idempotency_key,
         caller=caller,
     )
-    return _accepted(submission.analysis, reused=submission.reused)
+    return _accepted(store, submission.analysis, reused=submission.reused)
 
 
 @router.post(
@@ -108,7 +112,7 @@ def refresh_analysis(
 )
 def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
     """Take an analysis out of the trash."""
-    return _shown(store.analyses.restore(analysis_id, caller=caller))
+    return _shown(store, store.analyses.restore(analysis_id, caller=caller))
 
 
 @router.put(
@@ -120,7 +124,7 @@ def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> R
 )
 def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
     """Keep retention away from an analysis."""
-    return _shown(store.analyses.pin(analysis_id, caller=caller))
+    return _shown(store, store.analyses.pin(analysis_id, caller=caller))
 
 
 @router.delete(
@@ -132,13 +136,14 @@ def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Respo
 )
 def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
     """Let retention decide about an analysis again."""
-    return _shown(store.analyses.unpin(analysis_id, caller=caller))
+    return _shown(store, store.analyses.unpin(analysis_id, caller=caller))
 
 
-def _shown(value: Analysis) -> Response:
-    return render.json(records.analysis(value), headers={"etag": render.etag_of(value)})
+def _shown(store: Holdfast, value: Analysis) -> Response:
+    age = store.freshness.age(value)
+    return render.json(records.analysis(value, age), headers={"etag": render.etag_of(value, age)})
 
 
-def _accepted(value: Analysis, **more: Any) -> Response:
+def _accepted(store: Holdfast, value: Analysis, **more: Any) -> Response:
     place = {"location": f"/api/v1/analyses/{value.analysis_id}"}
-    return render.json(records.analysis(value) | more, 202, place)
+    return render.json(records.analysis(value, store.freshness.age(value)) | more, 202, place)

@@ -12,25 +12,72 @@ import holdfast
 from holdfast.api import (
     accounts,
     analyses,
+    branches,
+    comparison,
+    conflicts,
+    duplicates,
     errors,
     jobs,
     lists,
     middleware,
     openapi,
     persistence,
+    refresh,
+    repositories,
     results,
     retention,
     stream,
+    sync,
     system,
+    triage,
+    webhooks,
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
+from holdfast.api.schemas import duplicates as of_duplicates
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
+from holdfast.api.schemas.persistence import CleanupWanted
+from holdfast.api.schemas.repository import BranchAnalysisIn, BranchBatch, BranchIn, Choice, PointBatch, RepositoryIn
 from holdfast.api.schemas.token import NewToken
 from holdfast.bootstrap import Holdfast
 
 # How many calls of services go on at once: the more arrive together, the more are committed together.
 _THREADS = 64
+_PARTS = (
+    lists,
+    analyses,
+    comparison,
+    results,
+    persistence,
+    duplicates,
+    triage,
+    refresh,
+    repositories,
+    branches,
+    sync,
+    conflicts,
+    retention,
+    jobs,
+    accounts,
+    stream,
+    system,
+    webhooks,
+)
+# The bodies that routes parse themselves.
+_BODIES = (
+    NewAnalysis,
+    Refresh,
+    Resume,
+    NewToken,
+    RepositoryIn,
+    BranchIn,
+    BranchBatch,
+    BranchAnalysisIn,
+    PointBatch,
+    Choice,
+    CleanupWanted,
+    *of_duplicates.BODIES,
+)
 
 
 def create_app(hf: Holdfast) -> FastAPI:
@@ -60,9 +107,9 @@ def create_app(hf: Holdfast) -> FastAPI:
     app.state.access = access = Access(hf)
     app.state.metrics = metrics = Metrics(hf)
     errors.install(app)
-    for part in (lists, analyses, results, persistence, retention, jobs, accounts, stream, system):
+    for part in _PARTS:
         app.include_router(part.router)
-    openapi.install(app, NewAnalysis, Refresh, Resume, NewToken)
+    openapi.install(app, *_BODIES)
     settings = hf.settings
     # The last one added is the first to see a request.
     app.add_middleware(

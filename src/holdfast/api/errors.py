@@ -76,6 +76,21 @@ class ForeignHost(errors.HoldfastError):
     suggestions = ("Use http://localhost or http://127.0.0.1", "To be reached by others, serve with tokens")
 
 
+class PreconditionRequired(errors.Conflict):
+    """The change must say which version it is a change of."""
+
+    code = "PRECONDITION_REQUIRED"
+    suggestions = ("Send `If-Match` with the ETag of what you have read",)
+
+
+class PreconditionFailed(errors.Conflict):
+    """Somebody else changed it in the meantime."""
+
+    code = "PRECONDITION_FAILED"
+    suggestions = ("Look at `details.current`, or read it again, and repeat the change",)
+    retry_suggested = True
+
+
 class Unexpected(errors.HoldfastError):
     """Something unforeseen happened; the log of the service says more."""
 
@@ -99,6 +114,8 @@ STATUSES: tuple[tuple[type[errors.HoldfastError], int], ...] = (
     (errors.AnalysisGone, 410),
     (errors.NotFound, 404),
     (errors.RateLimited, 429),
+    (PreconditionRequired, 428),
+    (PreconditionFailed, 412),
     (errors.Conflict, 409),
     (errors.InvalidDatabaseUrl, 500),
     (errors.InvalidInput, 422),

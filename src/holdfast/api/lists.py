@@ -1,5 +1,6 @@
 """Lists of analyses, of findings, of attempts."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -14,7 +15,8 @@ from holdfast.api.openapi import answers
 from holdfast.api.params import LIST_LIMIT, AnalysisId, Cursor, Findable, Limit, Name
 from holdfast.api.schemas.analysis import AnalysisPage, AttemptPage
 from holdfast.api.schemas.finding import FindingPage, MetricPage
-from holdfast.domain.analysis import Status
+from holdfast.bootstrap import Holdfast
+from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.findings import Severity
 from holdfast.store.lists import Filter
 
@@ -61,7 +63,11 @@ def list_analyses(  # noqa: PLR0913 each is a filter of its own
     found = store.queries.find(
         Filter(**where), limit=limit, after=cursors.place(cursor), ascending=order == "asc", caller=caller
     )
-    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next)))
+    return render.json(_page(store, found.items, cursors.after(found.next)))
+
+
+def _page(store: Holdfast, items: Sequence[Analysis], cursor: str | None) -> records.Record:
+    return records.page([records.analysis(one, store.freshness.age(one)) for one in items], cursor)
 
 
 @router.get("/trash", operation_id="list_trash", response_model=AnalysisPage, responses=answers(), tags=["retention"])
@@ -69,7 +75,7 @@ def list_trash(caller: Asker, store: Store, *, limit: Limit = LIST_LIMIT, cursor
     """List what was deleted and may still be restored."""
     cursors = Cursors(store, caller, "trash", {})
     found = store.queries.trash(limit=limit, after=cursors.place(cursor), caller=caller)
-    return render.json(records.page([records.analysis(one) for one in found.items], cursors.after(found.next)))
+    return render.json(_page(store, found.items, cursors.after(found.next)))
 
 
 @router.get(

@@ -1,17 +1,18 @@
 """Results kept per client, at the addresses and in the shapes of their document."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, sync
 from holdfast.api.analyses import deleted
+from holdfast.api.body import parsed
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Doors, Given, Known, Store, tells_owner
-from holdfast.api.openapi import answers
+from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import DOCUMENTED_LIMIT, LARGEST_OFFSET, AnalysisId, ClientSessionId, Cursor, Findable, Limit
 from holdfast.api.schemas import persistence as schemas
 from holdfast.domain.access import Caller
@@ -149,8 +150,8 @@ def delete_client_analysis(
 
 
 @router.get("/stats", operation_id="get_persistence_stats", response_model=schemas.StatsAnswer, responses=answers())
-def get_persistence_stats(_: Known, store: Store) -> Response:
-    """What the store holds; the figures are kept by every write, nothing is counted."""
+def get_persistence_stats(caller: Known, store: Store) -> Response:
+    """What the store holds; the figures are kept by every write, and only open conflicts are counted."""
     stats = store.queries.stats()
     figures = {
         "total_results": stats.total_results,
@@ -161,7 +162,21 @@ def get_persistence_stats(_: Known, store: Store) -> Response:
         "status_counts": stats.status_counts,
         "last_cleanup": render.epoch(stats.last_cleanup),
     }
-    return render.json({"success": True, "stats": figures, "retrieved_at": _now()})
+    entries, size = store.cache_entries.stats()
+    cache = {
+        "total_entries": entries,
+        "total_size_bytes": size,
+        "total_size_mb": round(size / _MEBIBYTE, 3),
+    }
+    return render.json(
+        {
+            "success": True,
+            "stats": figures,
+            "cache": cache,
+            "sync": sync.figures(store, caller),
+            "retrieved_at": _now(),
+        }
+    )
 
 
 @router.get("/health", operation_id="get_persistence_health", response_model=schemas.Health, responses=answers())
@@ -171,8 +186,34 @@ def get_persistence_health(_: Known, store: Store) -> Response:
     return render.json({"success": True, "status": "healthy", "store": store.engine.dialect, "checked_at": _now()})
 
 
-@router.post("/cleanup", operation_id="clean_up", response_model=schemas.Cleanup, responses=answers())
-def clean_up(_: Admin, store: Store) -> Response:
-    """Remove what is expired, used up or over the storage limit, now instead of at the next sweep."""
-    swept = store.retention.sweep()
-    return render.json({"success": True, "cleaned": swept.total, "details": render.plain(swept), "cleaned_at": _now()})
+async def _wanted(request: Request) -> schemas.CleanupWanted:
+    return await parsed(request, schemas.CleanupWanted) if await request.body() else schemas.CleanupWanted()
+
+
+@router.post(
+    "/cleanup",
+    operation_id="clean_up",
+    response_model=schemas.Cleanup,
+    responses=answers(body=True),
+    openapi_extra=body_doc("CleanupWanted", required=False),
+)
+def clean_up(_: Admin, store: Store, wanted: Annotated[schemas.CleanupWanted, Depends(_wanted)]) -> Response:
+    """Remove what is expired, used up or over the storage limit, now instead of at the next sweep.
+
+    A body asks for more: analyses older than ``max_age_days``, and what was deleted or not used for
+    ``max_age_hours``: repositories in the trash, and what is noted of derived files.
+    """
+    days = wanted.max_age_days if wanted.cleanup_old_analyses else None
+    hours = timedelta(hours=wanted.max_age_hours)
+    swept = store.retention.sweep(older_than=None if days is None else timedelta(days=days))
+    repositories = store.repositories.purge_deleted(hours) if wanted.cleanup_old_repos else 0
+    entries = store.cache_entries.clean_up(unused_for=hours) if wanted.cleanup_cache else []
+    more = {"repositories": repositories, "cache_entries": len(entries)}
+    return render.json(
+        {
+            "success": True,
+            "cleaned": swept.total + repositories + len(entries),
+            "details": render.plain(swept) | more,
+            "cleaned_at": _now(),
+        }
+    )

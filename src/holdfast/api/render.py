@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from holdfast import records
 from holdfast.domain.analysis import Analysis
+from holdfast.domain.freshness import Age
 from holdfast.records import Record, time
 from holdfast.store.payloads import unpack
 
@@ -33,9 +34,9 @@ def plain(value: Any) -> Record:
     return {name: time(field) if isinstance(field, datetime) else field for name, field in fields.items()}
 
 
-def etag_of(value: Analysis) -> str:
-    """Names the state of an analysis."""
-    return f'"{value.version}.{value.retrieval_count}"'
+def etag_of(value: Analysis, age: Age) -> str:
+    """Names the state of an analysis; that it grows old changes it too."""
+    return f'"{value.version}.{value.retrieval_count}.{age.level or ""}"'
 
 
 def is_known(request: Request, etag: str) -> bool:
@@ -57,12 +58,12 @@ def unchanged(etag: str, vary: str | None = None) -> Response:
     return Response(status_code=304, headers=headers if vary is None else headers | {"vary": vary})
 
 
-def one(request: Request, value: Analysis) -> Response:
+def one(request: Request, value: Analysis, age: Age) -> Response:
     """An analysis, unless the asker has it already."""
-    etag = etag_of(value)
+    etag = etag_of(value, age)
     if is_known(request, etag):
         return unchanged(etag)
-    return json(records.analysis(value), headers={"etag": etag, "cache-control": "private, no-cache"})
+    return json(records.analysis(value, age), headers={"etag": etag, "cache-control": "private, no-cache"})
 
 
 def payload(request: Request, digest: str, frame: bytes) -> Response:

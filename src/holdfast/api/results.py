@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import called, credentials_of
+from holdfast.api.deps import access_of, called, credentials_of
 from holdfast.api.openapi import answers, body_doc, header, path_id
 from holdfast.api.params import idempotency_key
 from holdfast.api.routing import PlainRoute
@@ -45,6 +45,7 @@ async def create_analysis(request: Request) -> Response:
     new = await parsed(request, NewAnalysis)
     key = idempotency_key(request)
     ip = credentials_of(request).ip
+    access = access_of(request)
 
     def work(store: Holdfast, caller: Caller) -> Response:
         caller.require(Role.WRITER)
@@ -52,14 +53,14 @@ async def create_analysis(request: Request) -> Response:
             if caller.is_anonymous:
                 store.limits.hit("anonymous", caller)
             (kept,) = store.results.store([new.as_result(caller.owner, ip)], idempotency_key=key, caller=caller)
-            headers = {"location": _place(kept), "etag": render.etag_of(kept)}
-            return render.json(records.analysis(kept), 201, headers)
+            age = store.freshness.age(kept)
+            headers = {"location": _place(kept), "etag": render.etag_of(kept, age)}
+            return render.json(records.analysis(kept, age), 201, headers)
         store.limits.hit("start", caller)
-        submission = store.analyses.submit(
-            new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
-        )
+        asked = new.as_submission(caller.owner, ip)
+        submission = targets.submit(store, access, caller, new.kind, new.target, idempotency_key=key, **asked)
         analysis = submission.analysis
-        body = records.analysis(analysis) | {"reused": submission.reused}
+        body = records.analysis(analysis, store.freshness.age(analysis)) | {"reused": submission.reused}
         return render.json(body, 200 if analysis.status.ended else 202, {"location": _place(analysis)})
 
     return await called(request, work)
@@ -79,8 +80,12 @@ def _place(analysis: Analysis) -> str:
 async def get_analysis(request: Request) -> Response:
     """One analysis; looking counts nothing."""
     analysis_id = request.path_params["analysis_id"]
-    analysis = await called(request, lambda store, caller: store.queries.get(analysis_id, caller=caller))
-    return render.one(request, analysis)
+
+    def work(store: Holdfast, caller: Caller) -> Response:
+        analysis = store.queries.get(analysis_id, caller=caller)
+        return render.one(request, analysis, store.freshness.age(analysis))
+
+    return await called(request, work)
 
 
 @router.get(

@@ -19,6 +19,7 @@ from holdfast.domain.context import LOCAL_OWNER, Context
 from holdfast.domain.errors import HoldfastError, InvalidInput
 
 if TYPE_CHECKING:
+    from holdfast.bootstrap import Holdfast
     from holdfast.services.analyses import Submission
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The analysis: its id, or enough of its beginning.")]
@@ -60,7 +61,7 @@ def analyze(  # noqa: PLR0913 each is an option of the command line
     Ctrl-C stops it and keeps what was found so far.
     """
     session = Session(context, database, as_json=as_json)
-    params = _params(param or [])
+    params = named_params(param or [])
     params |= {name: value for name, value in (("branch", branch), ("commit", commit)) if value is not None}
     with session.open(create=True) as holdfast:
         from holdfast.cli import running
@@ -86,12 +87,12 @@ def analyze(  # noqa: PLR0913 each is an option of the command line
                 _without_effect(analysis, analysis_id=analysis_id, tags=tag, priority=priority, timeout=timeout),
             )
         if no_wait and not analysis.status.ended:
-            return running.tell_queued(session, analysis)
+            return running.tell_queued(session, holdfast, analysis)
         try:
             # A run that others asked for too is not ours to cancel.
             analysis = running.finish(session, holdfast, analysis, cancels=not submission.reused)
         except Left:
-            return running.tell_left(session, analysis)
+            return running.tell_left(session, holdfast, analysis)
         return running.tell(session, holdfast, analysis, reused=submission.reused)
 
 
@@ -108,7 +109,8 @@ def _without_effect(
     return [name for name, different in differs.items() if different]
 
 
-def _params(given: Sequence[str]) -> dict[str, Any]:
+def named_params(given: Sequence[str]) -> dict[str, Any]:
+    """The parameters that are given as NAME=VALUE, values in JSON or as text; one given twice is a list."""
     params: dict[str, Any] = {}
     for item in given:
         name, equals, written = item.partition("=")
@@ -152,7 +154,7 @@ def resume(
         elif timeout is not None:
             session.err.print("It waits already: --timeout has no effect.")
         if no_wait:
-            return running.tell_queued(session, analysis)
+            return running.tell_queued(session, holdfast, analysis)
         return running.tell(session, holdfast, running.finish(session, holdfast, analysis))
 
 
@@ -178,10 +180,10 @@ def progress(
             try:
                 live.watch(session.err, holdfast, analysis.analysis_id, cancels=False)
             except live.Left:
-                return running.tell_left(session, analysis)
+                return running.tell_left(session, holdfast, analysis)
             analysis, at = holdfast.queries.progress(analysis.analysis_id)
         if session.as_json:
-            session.write(records.analysis(analysis) | records.progressed(at))
+            session.write(records.analysis(analysis, holdfast.freshness.age(analysis)) | records.progressed(at))
         else:
             session.out.print(report.headline(session.out, analysis))
             if at is not None:
@@ -209,7 +211,13 @@ def cancel(
         def told(analysis: Analysis) -> str:
             return "Cancelled" if analysis.status.ended else "Stops within a second:"
 
-        return each(session, analysis_ids, lambda given: holdfast.cancel_analysis(find_id(holdfast, given)), told)
+        return each(
+            session,
+            holdfast,
+            analysis_ids,
+            lambda given: holdfast.cancel_analysis(find_id(holdfast, given)),
+            told,
+        )
 
 
 def delete(
@@ -235,6 +243,7 @@ def delete(
             typer.confirm(f"Delete {named} for good?", abort=True, err=True)
         return each(
             session,
+            holdfast,
             analysis_ids,
             lambda given: holdfast.delete_analysis(find_id(holdfast, given), purge=purge),
             lambda _: "Deleted for good" if for_good else "Put into the trash:",
@@ -242,12 +251,17 @@ def delete(
 
 
 def each(
-    session: Session, given: Sequence[str], change: Callable[[str], Analysis], told: Callable[[Analysis], str]
+    session: Session,
+    holdfast: "Holdfast",
+    given: Sequence[str],
+    change: Callable[[str], Analysis],
+    told: Callable[[Analysis], str],
 ) -> ExitCode:
     """Change one by one: what cannot be changed keeps the others from nothing.
 
     Args:
         session: the command's run.
+        holdfast: the store.
         given: the ids as they were given.
         change: changes one.
         told: says what became of it.
@@ -268,7 +282,7 @@ def each(
                 raise
             failed.append(error)
         else:
-            changed.append(records.analysis(analysis))
+            changed.append(records.analysis(analysis, holdfast.freshness.age(analysis)))
             if not session.as_json:
                 session.out.print(Text(f"{told(analysis)} {text.safe(analysis.analysis_id)}"))
     if session.as_json:

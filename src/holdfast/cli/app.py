@@ -18,7 +18,22 @@ from typer.exceptions import TyperException
 
 import holdfast
 from holdfast import records
-from holdfast.cli import analyses, database, demo, jobs, keeping, look, serve, tokens, worker
+from holdfast.cli import (
+    analyses,
+    comparison,
+    conflicts,
+    database,
+    demo,
+    duplicates,
+    freshness,
+    jobs,
+    keeping,
+    look,
+    repositories,
+    serve,
+    tokens,
+    worker,
+)
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
 from holdfast.cli.session import Given
 from holdfast.domain.errors import HoldfastError
@@ -56,7 +71,12 @@ _settings: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
 }
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
+duplicates_app = typer.Typer(name="duplicates", **_settings)
 retention_app = typer.Typer(name="retention", **_settings)
+schedule_app = typer.Typer(name="schedule", **_settings)
+repo_app = typer.Typer(name="repo", **_settings)
+branch_app = typer.Typer(name="branch", **_settings)
+conflicts_app = typer.Typer(name="conflicts", **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
 token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
@@ -86,9 +106,39 @@ def _root(
     _help_alone(context)
 
 
+@duplicates_app.callback()
+def _duplicates(context: typer.Context) -> None:
+    """Find what a music library holds more than once, decide about it, and act on it."""
+    _help_alone(context)
+
+
 @retention_app.callback()
 def _retention(context: typer.Context) -> None:
     """See what goes by itself, and let it go now."""
+    _help_alone(context)
+
+
+@schedule_app.callback()
+def _schedule(context: typer.Context) -> None:
+    """See which refreshes wait, run or are over, and call one off."""
+    _help_alone(context)
+
+
+@repo_app.callback()
+def _repo(context: typer.Context) -> None:
+    """Keep repositories and their branches in step with where they are."""
+    _help_alone(context)
+
+
+@branch_app.callback()
+def _branch(context: typer.Context) -> None:
+    """See branches."""
+    _help_alone(context)
+
+
+@conflicts_app.callback()
+def _conflicts(context: typer.Context) -> None:
+    """See what two writers said differently, and choose."""
     _help_alone(context)
 
 
@@ -149,6 +199,24 @@ _add(app, "restore", keeping.restore, "restore 0198f3a2")
 _add(app, "trash", keeping.trash, "trash", "trash --json | jq -r '.items[].analysis_id'")
 _add(app, "pin", keeping.pin, "pin 0198f3a2")
 _add(app, "unpin", keeping.unpin, "unpin 0198f3a2")
+_add(
+    app,
+    "compare",
+    comparison.compare,
+    "compare 0198f3a2",
+    "compare 0198f3a2 0198f4b7 --change added",
+    "compare my-repo main release/2.1 --json | jq .findings",
+)
+_add(app, "stale", freshness.stale, "stale", "stale my-repo", "stale my-repo feature/login --json")
+_add(
+    app,
+    "refresh",
+    freshness.refresh,
+    "refresh 0198f3a2",
+    "refresh my-repo main",
+    "refresh my-repo main --in 2h",
+    "refresh my-repo main --mark",
+)
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
@@ -160,9 +228,65 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(
+    duplicates_app,
+    "scan",
+    duplicates.scan,
+    "duplicates scan ~/Music/Library.xml",
+    "duplicates scan ~/Music --min-confidence 0.9",
+    "duplicates scan songs.csv --itunes ~/Music/Library.xml --json | jq .summary",
+)
+_add(duplicates_app, "list", duplicates.list_searches, "duplicates list")
+_add(duplicates_app, "show", duplicates.show, "duplicates show 0198f3a2", "duplicates show 0198f3a2 --json | jq .age")
+_add(
+    duplicates_app,
+    "groups",
+    duplicates.groups,
+    "duplicates groups 0198f3a2 --unresolved --sort play_count",
+    "duplicates groups 0198f3a2 --min-confidence 0.95 --json",
+)
+_add(
+    duplicates_app,
+    "resolve",
+    duplicates.resolve,
+    "duplicates resolve 0198f3a2 5f0c9a41 --action not_duplicate",
+    "duplicates resolve 0198f3a2 --strategy keep_most_played --dry-run",
+    "duplicates resolve 0198f3a2 --strategy keep_canonical --min-confidence 0.95",
+)
+_add(duplicates_app, "undo", duplicates.undo, "duplicates undo 0198f4b7-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(
+    duplicates_app,
+    "export",
+    duplicates.export,
+    "duplicates export 0198f3a2 -o duplicates.csv",
+    "duplicates export 0198f3a2 --format goes_m3u -o listen-once-more.m3u",
+)
+_add(duplicates_app, "apply", duplicates.apply, "duplicates apply 0198f3a2", "duplicates apply 0198f3a2 --yes")
+app.add_typer(duplicates_app)
+_add(repo_app, "add", repositories.add, "repo add .", "repo add ~/src/app --id app")
+_add(repo_app, "list", repositories.list_repositories, "repo list")
+_add(repo_app, "sync", repositories.sync, "repo sync", "repo sync app --json")
+app.add_typer(repo_app)
+_add(branch_app, "list", repositories.list_branches, "branch list app", "branch list app --json | jq '.items[].name'")
+app.add_typer(branch_app)
+_add(app, "history", repositories.history, "history app feature/login", "history app main --json")
+_add(conflicts_app, "list", conflicts.list_conflicts, "conflicts list")
+_add(conflicts_app, "show", conflicts.show, "conflicts show 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(
+    conflicts_app,
+    "resolve",
+    conflicts.resolve,
+    "conflicts resolve 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55 --take remote",
+    """conflicts resolve 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55 --merged '{"commit_sha": "0a1b2c"}'""",
+)
+app.add_typer(conflicts_app)
 _add(retention_app, "plan", keeping.plan, "retention plan", "retention plan --json | jq .counts")
 _add(retention_app, "sweep", keeping.sweep, "retention sweep")
 app.add_typer(retention_app)
+_add(schedule_app, "list", freshness.list_tasks, "schedule list", "schedule list --status failed --json")
+_add(schedule_app, "cancel", freshness.cancel, "schedule cancel 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(schedule_app, "auto", freshness.auto, "schedule auto", "schedule auto --enable", "schedule auto --disable")
+app.add_typer(schedule_app)
 _add(jobs_app, "list", jobs.list_jobs, "jobs list", "jobs list --status dead")
 _add(jobs_app, "retry", jobs.retry, "jobs retry 17", "jobs retry --all")
 _add(jobs_app, "schedules", jobs.schedules)

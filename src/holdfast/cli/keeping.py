@@ -28,6 +28,7 @@ def restore(
     with session.open() as holdfast:
         return each(
             session,
+            holdfast,
             analysis_ids,
             lambda given: holdfast.restore_analysis(find_id(holdfast, given)),
             lambda _: "Restored",
@@ -39,7 +40,11 @@ def pin(context: typer.Context, analysis_ids: Ids, *, database: Database = None,
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
         return each(
-            session, analysis_ids, lambda given: holdfast.pin_analysis(find_id(holdfast, given)), lambda _: "Pinned"
+            session,
+            holdfast,
+            analysis_ids,
+            lambda given: holdfast.pin_analysis(find_id(holdfast, given)),
+            lambda _: "Pinned",
         )
 
 
@@ -49,6 +54,7 @@ def unpin(context: typer.Context, analysis_ids: Ids, *, database: Database = Non
     with session.open() as holdfast:
         return each(
             session,
+            holdfast,
             analysis_ids,
             lambda given: holdfast.unpin_analysis(find_id(holdfast, given)),
             lambda _: "Unpinned",
@@ -73,7 +79,9 @@ def trash(
         page = holdfast.queries.trash(client_session_id=owner, limit=limit, after=after)
         more = cursor_of(page.next)
         if session.as_json:
-            session.write(records.page([records.analysis(item) for item in page.items], more))
+            session.write(
+                records.page([records.analysis(item, holdfast.freshness.age(item)) for item in page.items], more)
+            )
             return ExitCode.OK
         from rich.text import Text
 

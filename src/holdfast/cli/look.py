@@ -19,6 +19,7 @@ from holdfast.cli.session import AsJson, Database, Session, cursor_of, database_
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Severity
+from holdfast.domain.freshness import Age
 
 if TYPE_CHECKING:
     from holdfast.services.queries import Stats
@@ -72,7 +73,9 @@ def list_analyses(  # noqa: PLR0913, PLR0917 each is an option of the command li
         )
         more = cursor_of(page.next)
         if session.as_json:
-            session.write(records.page([records.analysis(item) for item in page.items], more))
+            session.write(
+                records.page([records.analysis(item, holdfast.freshness.age(item)) for item in page.items], more)
+            )
             return ExitCode.OK
         from rich.text import Text
 
@@ -123,7 +126,7 @@ def show(  # noqa: PLR0913 each is an option of the command line
         happened = holdfast.queries.events(found, limit=1000) if events else []
         runs = holdfast.queries.attempts(found) if attempts else []
         if session.as_json:
-            record = records.analysis(analysis) | records.progressed(progress)
+            record = records.analysis(analysis, holdfast.freshness.age(analysis)) | records.progressed(progress)
             if findings:
                 listed = holdfast.queries.findings(found, severities=severities, limit=limit)
                 record["findings"] = [records.finding(ordinal, finding) for ordinal, finding in listed]
@@ -141,7 +144,7 @@ def show(  # noqa: PLR0913 each is an option of the command line
 
         out = session.out
         out.print(report.headline(out, analysis))
-        out.print(views.facts(_facts(analysis)))
+        out.print(views.facts(_facts(analysis, holdfast.freshness.age(analysis))))
         if analysis.error is not None:
             out.print()
             views.print_why(out, analysis.error)
@@ -158,7 +161,7 @@ def show(  # noqa: PLR0913 each is an option of the command line
     return ExitCode.OK
 
 
-def _facts(analysis: Analysis) -> list[tuple[str, Any]]:
+def _facts(analysis: Analysis, age: Age) -> list[tuple[str, Any]]:
     from datetime import UTC, datetime
 
     now = datetime.now(UTC)
@@ -188,6 +191,8 @@ def _facts(analysis: Analysis) -> list[tuple[str, Any]]:
         ("created", at(analysis.created_at)),
         ("started", at(analysis.started_at)),
         ("ended", at(analysis.completed_at)),
+        ("freshness", None if age.level is None else age.level.value.replace("_", " ")),
+        ("stale", at(age.stale_at)),
         ("expires", at(analysis.expires_at)),
         ("retrieved", used),
         ("pinned", "yes" if analysis.is_pinned else None),

@@ -27,11 +27,14 @@ def finish(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, canc
         return live.watch(session.err, holdfast, analysis.analysis_id, cancels=cancels)
 
 
-def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused: bool = False) -> ExitCode:
+def tell(
+    session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused: bool = False, findings: bool = True
+) -> ExitCode:
     """Print how an analysis ended and what it found, and return the exit status."""
     if session.as_json:
         progress = holdfast.queries.progress(analysis.analysis_id)[1]
-        session.write(records.analysis(analysis) | records.progressed(progress) | {"reused": reused})
+        record = records.analysis(analysis, holdfast.freshness.age(analysis))
+        session.write(record | records.progressed(progress) | {"reused": reused})
         return exit_code_of(analysis.status)
     out, short = session.out, text.short_ids([analysis.analysis_id])[analysis.analysis_id]
     if reused and analysis.status is Status.COMPLETED and analysis.completed_at is not None:
@@ -45,7 +48,7 @@ def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused
     # That it was cancelled, the headline has said.
     if analysis.error is not None and analysis.status is not Status.CANCELLED:
         views.print_why(session.err, analysis.error)
-    report.print_report(out, holdfast, analysis)
+    report.print_report(out, holdfast, analysis, findings=findings)
     out.print()
     if analysis.status is Status.COMPLETED:
         out.print(Text.assemble(("Kept  ", "bold"), f"holdfast show {text.safe(short)}"))
@@ -74,10 +77,10 @@ def tell_reused(
         session.err.print(Text(words), soft_wrap=True)
 
 
-def tell_queued(session: "Session", analysis: Analysis) -> ExitCode:
+def tell_queued(session: "Session", holdfast: "Holdfast", analysis: Analysis) -> ExitCode:
     """Print that an analysis waits for a worker."""
     if session.as_json:
-        session.write(records.analysis(analysis))
+        session.write(records.analysis(analysis, holdfast.freshness.age(analysis)))
     else:
         short = text.safe(text.short_ids([analysis.analysis_id])[analysis.analysis_id])
         session.out.print(Text(f"{analysis.status.value.capitalize()} as {text.safe(analysis.analysis_id)}"))
@@ -87,10 +90,10 @@ def tell_queued(session: "Session", analysis: Analysis) -> ExitCode:
     return ExitCode.OK
 
 
-def tell_left(session: "Session", analysis: Analysis) -> ExitCode:
+def tell_left(session: "Session", holdfast: "Holdfast", analysis: Analysis) -> ExitCode:
     """Print that the watching has ended, not the run."""
     short = text.safe(text.short_ids([analysis.analysis_id])[analysis.analysis_id])
     if session.as_json:
-        session.write(records.analysis(analysis))
+        session.write(records.analysis(analysis, holdfast.freshness.age(analysis)))
     session.err.print(Text(f"It goes on elsewhere. holdfast cancel {short} stops it."))
     return ExitCode.INTERRUPTED

@@ -5,18 +5,11 @@ from datetime import datetime
 
 from holdfast import terminal
 from holdfast.cli.errors import UsageFailed
+from holdfast.domain.ages import in_words
 
 safe = terminal.safe
 paragraph = terminal.paragraph
 
-_STEPS = (
-    (60.0, 1.0, "second"),
-    (3600.0, 60.0, "minute"),
-    (86_400.0, 3600.0, "hour"),
-    (14 * 86_400.0, 86_400.0, "day"),
-    (60 * 86_400.0, 7 * 86_400.0, "week"),
-    (2 * 365 * 86_400.0, 30.44 * 86_400.0, "month"),
-)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -44,14 +37,6 @@ def age(at: datetime, now: datetime) -> str:
         return "just now"
     words = in_words(abs(seconds))
     return f"{words} ago" if seconds > 0 else f"in {words}"
-
-
-def in_words(seconds: float) -> str:
-    """About how long: ``42 seconds``, ``3 weeks``."""
-    for limit, unit, noun in _STEPS:
-        if seconds < limit:
-            return count(int(seconds / unit), noun)
-    return count(int(seconds / (365.25 * 86_400)), "year")
 
 
 def moment(at: datetime) -> str:

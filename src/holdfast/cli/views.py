@@ -210,7 +210,7 @@ def findings(console: Console, items: Sequence[Finding]) -> Table:
         (
             Text(item.severity.value, SEVERITY_STYLES[item.severity]),
             Middle(item.title),
-            Middle(_place(item)),
+            Middle(place(item)),
             Middle(item.rule),
         )
         for item in items
@@ -218,7 +218,8 @@ def findings(console: Console, items: Sequence[Finding]) -> Table:
     return table(console.width, columns, rows)
 
 
-def _place(finding: Finding) -> str:
+def place(finding: Finding) -> str:
+    """Where a finding is, in a few words."""
     if finding.path is None:
         return f"{text.count(len(finding.items), 'item')}" if finding.items else ""
     return finding.path if finding.line is None else f"{finding.path}:{finding.line}"

@@ -156,6 +156,48 @@ class ResultNotFound(NotFound):
     suggestions = ("Wait until it completes", "Resume it if it ended without a result")
 
 
+class NothingToCompare(NotFound):
+    """There is no earlier analysis of the same to compare with."""
+
+    code = "NOTHING_TO_COMPARE"
+    suggestions = ("Name the analysis to compare with", "Refresh it first")
+
+
+class NotASearch(AnalysisNotFound):
+    """The analysis is no search for duplicates."""
+
+    code = "NOT_A_DUPLICATES_ANALYSIS"
+    suggestions = ("List the searches with `holdfast duplicates list`",)
+
+
+class GroupNotFound(NotFound):
+    """The analysis has no such group."""
+
+    code = "GROUP_NOT_FOUND"
+    suggestions = ("List the groups of the analysis",)
+
+
+class DecisionNotFound(NotFound):
+    """There is no such decision that still holds."""
+
+    code = "DECISION_NOT_FOUND"
+    suggestions = ("It may have been undone, or another one has taken its place",)
+
+
+class ExportNotFound(NotFound):
+    """There is no such export, or it has expired."""
+
+    code = "EXPORT_NOT_FOUND"
+    suggestions = ("Ask for a new export",)
+
+
+class ManifestNotFound(NotFound):
+    """What the library held then was not kept."""
+
+    code = "MANIFEST_NOT_FOUND"
+    suggestions = ("Refresh the analysis: changes are told from then on",)
+
+
 class JobNotFound(NotFound):
     """There is no such job."""
 
@@ -169,6 +211,34 @@ class TokenNotFound(NotFound):
     suggestions = ("List the tokens with `holdfast token list`",)
 
 
+class RepositoryNotFound(NotFound):
+    """There is no such repository."""
+
+    code = "REPOSITORY_NOT_FOUND"
+    suggestions = ("List the repositories with `holdfast repo list`", "Add it with `holdfast repo add`")
+
+
+class BranchUnknown(NotFound):
+    """Nothing is kept of such a branch."""
+
+    code = "BRANCH_UNKNOWN"
+    suggestions = ("List the branches with `holdfast branch list`", "Read them anew with `holdfast repo sync`")
+
+
+class RefreshNotFound(NotFound):
+    """There is no such refresh."""
+
+    code = "REFRESH_NOT_FOUND"
+    suggestions = ("List the refreshes with `holdfast schedule list`",)
+
+
+class ConflictNotFound(NotFound):
+    """There is no such conflict."""
+
+    code = "CONFLICT_NOT_FOUND"
+    suggestions = ("List the open conflicts with `holdfast conflicts list`",)
+
+
 class AuthenticationRequired(HoldfastError):
     """Who asks is not known."""
 
@@ -180,7 +250,17 @@ class Forbidden(HoldfastError):
     """The caller may not do that."""
 
     code = "FORBIDDEN"
-    suggestions = ("Ask an administrator for a token with the role that this needs",)
+    suggestions: ClassVar[tuple[str, ...]] = ("Ask an administrator for a token with the role that this needs",)
+
+
+class TargetForbidden(Forbidden):
+    """The service does not open that."""
+
+    code = "TARGET_FORBIDDEN"
+    suggestions = (
+        "Name something within the folders that the service may open",
+        "Ask whoever runs the service to add the folder to HOLDFAST_TARGET_ROOTS",
+    )
 
 
 class RateLimited(HoldfastError):
@@ -217,12 +297,42 @@ class IllegalMove(Conflict):
     code = "ILLEGAL_MOVE"
 
 
+class SearchUnderWay(Conflict):
+    """The same search is under way already."""
+
+    code = "ANALYSIS_ALREADY_RUNNING"
+    suggestions = ("Follow the one that runs", "Cancel it first")
+    retry_suggested = True
+
+
+class ExportNotReady(Conflict):
+    """The export is not written yet."""
+
+    code = "EXPORT_NOT_READY"
+    suggestions = ("Ask for its status, and fetch it when it is ready",)
+    retry_suggested = True
+
+
 class VersionConflict(Conflict):
     """Somebody else changed it in the meantime."""
 
     code = "VERSION_CONFLICT"
     suggestions = ("Read it again and repeat the change",)
     retry_suggested = True
+
+
+class RefreshUnderWay(Conflict):
+    """The branch is being refreshed."""
+
+    code = "REFRESH_UNDER_WAY"
+    suggestions = ("Wait until it is over", "Cancel its analysis")
+
+
+class AlreadyResolved(Conflict):
+    """The conflict is resolved already."""
+
+    code = "ALREADY_RESOLVED"
+    suggestions = ("Look at the branch: it is as the conflict was resolved, or later",)
 
 
 class LeaseLost(Conflict):

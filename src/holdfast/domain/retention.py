@@ -5,7 +5,7 @@ Each rule decides from what it is shown and the moment, so that a second look at
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,13 @@ class Rules:
         """The policy of a kind."""
         found = self.policies.get(kind)
         return found if found is not None else self.policies.get(DEFAULT_POLICY, Policy())
+
+    def no_older_than(self, seconds: float) -> "Rules":
+        """The same, with an age that no analysis of any kind may exceed."""
+        kinds = {DEFAULT_POLICY, *self.policies}
+        shortest = {kind: min(seconds, self.policy(kind).max_age_seconds or seconds) for kind in kinds}
+        policies = {kind: replace(self.policy(kind), max_age_seconds=age) for kind, age in shortest.items()}
+        return replace(self, policies=policies)
 
     def ttl(self, kind: str, wanted: float | None, *, is_anonymous: bool) -> float | None:
         """How long a new analysis is kept: as wanted, else by its policy; an anonymous one no longer than it may."""

@@ -1,6 +1,6 @@
 """Analyses: asked for, cancelled, resumed, deleted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -136,6 +136,66 @@ class AnalysesService:
         again = None if keyed is None else self._store.read(lambda uow: uow.again(uow.idempotency.find(keyed)))
         if again is not None:
             return Submission(analysis=again[0], reused=True)
+        work = self.prepare(
+            kind,
+            target,
+            params=params,
+            context=context,
+            tags=tags,
+            force=force,
+            analysis_id=analysis_id,
+            priority=priority,
+            timeout_seconds=timeout_seconds,
+            ttl_seconds=ttl_seconds,
+            max_retrievals=max_retrievals,
+            refreshed_from=refreshed_from,
+            caller=caller,
+        )
+
+        def once(uow: UnitOfWork) -> Submission:
+            again = uow.again(uow.idempotency.claim(keyed))
+            if again is not None:
+                return Submission(analysis=again[0], reused=True)
+            submission = work(uow)
+            uow.idempotency.settle(keyed, [submission.analysis.analysis_id])
+            return submission
+
+        return self._store.write(once)
+
+    def prepare(  # noqa: PLR0913 as for submit
+        self,
+        kind: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        context: Context,
+        tags: Sequence[str] = (),
+        force: bool = False,
+        analysis_id: str | None = None,
+        priority: int = 0,
+        timeout_seconds: float | None = None,
+        ttl_seconds: float | None = None,
+        max_retrievals: int | None = None,
+        refreshed_from: str | None = None,
+        caller: Caller = LOCAL,
+    ) -> Callable[[UnitOfWork], Submission]:
+        """Make a request definite, to be submitted in a transaction with whatever else belongs to it.
+
+        Args:
+            kind: see ``submit``, as for all others.
+            target: what to analyse; it is looked at here, outside of any transaction.
+            params: the analyzer's parameters.
+            context: owner and surroundings.
+            tags: labels.
+            force: run anew though a fresh result is kept.
+            analysis_id: the caller's own id.
+            priority: higher runs first.
+            timeout_seconds: how long an attempt may run.
+            ttl_seconds: how long to keep it.
+            max_retrievals: how often its result may be retrieved.
+            refreshed_from: the analysis that it will take the place of.
+            caller: who asks.
+        """
         analyzer = self._registry.get(kind)
         self._registry.import_path(kind)
         request = analyzer.resolve(target, dict(params or {}))
@@ -178,15 +238,7 @@ class AnalysesService:
                 if analysis_id is None and uow.analyses.find(analysis.analysis_id) is not None:
                     raise ContentConflict("The id that was drawn is taken", analysis_id=analysis.analysis_id)
 
-        def once(uow: UnitOfWork) -> Submission:
-            again = uow.again(uow.idempotency.claim(keyed))
-            if again is not None:
-                return Submission(analysis=again[0], reused=True)
-            submission = work(uow)
-            uow.idempotency.settle(keyed, [submission.analysis.analysis_id])
-            return submission
-
-        return self._store.write(once)
+        return work
 
     def refresh(
         self,

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from holdfast.domain.analysis import ErrorInfo
 from holdfast.domain.checks import check_limit
-from holdfast.domain.events import Event
 from holdfast.domain.jobs import Job
 from holdfast.domain.retention import SWEEP_JOB, Candidate, Going, History, Reason, Rules, by_itself, over_cap
 from holdfast.services import GivenBack, Lease
+from holdfast.store.keeping import gone_event
 from holdfast.store.retention import Found, Mark, Walk
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
@@ -148,12 +148,16 @@ class RetentionService:
                 items.append(going)
         return Plan(items=items, counts=dict(counts), bytes=size)
 
-    def sweep(self, *, stop: Callable[[], bool] = lambda: False) -> Sweep:
+    def sweep(self, *, stop: Callable[[], bool] = lambda: False, older_than: timedelta | None = None) -> Sweep:
         """Remove what is not to be kept any longer, and give its room back.
 
         Args:
             stop: asked between two transactions; when it says so, the rest is left to the next sweep.
+            older_than: remove this once also what is older, whatever the policies say.
         """
+        if older_than is not None:
+            rules = self._rules.no_older_than(older_than.total_seconds())
+            return RetentionService(self._store, rules, self._horizons, pause=self._pause).sweep(stop=stop)
         with self._store.engine.alone() as is_alone:
             if not is_alone:
                 return Sweep()
@@ -165,6 +169,7 @@ class RetentionService:
                     break
             for name, until in self._forgettable():
                 run.forget(name, until)
+            run.purge_repositories()
             run.give_back()
             self._keep_fit(sum(run.counts.values()), run)
             swept = Sweep(
@@ -193,6 +198,7 @@ class RetentionService:
         now = self._store.read(lambda uow: uow.now)
         yield "idempotency_keys", now - _IDEMPOTENCY
         yield "rate_limits", now
+        yield "exports", now
         yield "checkpoints", now - self._horizons.checkpoints
         yield "jobs", now - self._horizons.dead_jobs
         if self._horizons.ledger is not None:
@@ -314,6 +320,19 @@ class _Run:
             if self.stopped:
                 return
 
+    def purge_repositories(self) -> None:
+        """Delete for good the repositories that nobody restored in time, each in a transaction of its own."""
+
+        def work(uow: UnitOfWork) -> bool:
+            until = uow.now - timedelta(seconds=self._rules.trash_seconds)
+            found = uow.repositories.in_trash(until, 1)
+            for stored in found:
+                uow.purge_repository(stored, "system")
+            return bool(found)
+
+        while not self._stop() and self._store.write(work):
+            self.forgotten["repositories"] += 1
+
     def _drop(self, batch: Sequence[Going], uow: UnitOfWork) -> list[Going]:
         reasons = {gone.candidate.key: gone.reason for gone in batch}
         held = [
@@ -322,7 +341,7 @@ class _Run:
         ]
         gone = [(found, reason) for found, reason in held if reason is not None]
         if gone:
-            uow.drop_many([found for found, _ in gone], [_event(found, reason, uow.now) for found, reason in gone])
+            uow.drop_many([found for found, _ in gone], [gone_event(found, reason, uow.now) for found, reason in gone])
         return [Going(candidate=found.candidate, reason=reason) for found, reason in gone]
 
     def _still(self, found: Found, reason: Reason, now: datetime) -> Reason | None:
@@ -381,17 +400,6 @@ class _Run:
 
 def _forget(name: str, until: datetime, limit: int, uow: UnitOfWork) -> int:
     return uow.retention.forget(name, until, limit)
-
-
-def _event(found: Found, reason: Reason, now: datetime) -> Event:
-    gone = found.candidate
-    return Event(
-        name="analysis.purged" if reason is Reason.TRASH_EMPTIED else "analysis.expired",
-        at=now,
-        analysis_id=gone.analysis_id,
-        client_session_id=gone.owner,
-        data={"reason": reason.value, "kind": gone.kind, "bytes": gone.stored_size},
-    )
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

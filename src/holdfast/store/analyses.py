@@ -184,6 +184,11 @@ class Analyses:
         select = ROWS.where(_t.analysis_id.in_(analysis_ids))
         return {row.analysis_id: _stored(dict(row._mapping)) for row in self._connection.execute(select)}
 
+    def at(self, keys: Sequence[int]) -> list[Stored]:
+        """The analyses that have these internal keys, in this order."""
+        found = {row.id: row for row in self._connection.execute(ROWS.where(_t.id.in_(keys)))}
+        return [_stored(dict(found[key]._mapping)) for key in keys if key in found]
+
     def find_active(self, active_key: str) -> Stored | None:
         """The analysis that has an active key."""
         row = self._connection.execute(ROWS.where(_t.active_key == active_key)).one_or_none()

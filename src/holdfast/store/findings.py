@@ -1,6 +1,7 @@
 """What analyses found: findings with their items, and metrics."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -96,7 +97,19 @@ class Findings:
         if severities:
             select = select.where(_f.severity.in_([severity.value for severity in severities]))
         rows = self._connection.execute(select).all()
-        items = self._items(analysis, rows[0].ordinal, rows[-1].ordinal) if rows else {}
+        place = _f.ordinal.between(rows[0].ordinal, rows[-1].ordinal) if rows else sa.false()
+        return self._findings(analysis, rows, place)
+
+    def at(self, analysis: int, ordinals: Sequence[int]) -> list[tuple[int, Finding]]:
+        """The findings of an analysis that have these places, in order."""
+        place = _f.ordinal.in_(ordinals)
+        select = sa.select(tables.findings).where(_f.analysis == analysis, place).order_by(_f.ordinal)
+        return self._findings(analysis, self._connection.execute(select).all() if ordinals else [], place)
+
+    def _findings(
+        self, analysis: int, rows: Sequence[sa.Row[Any]], place: sa.ColumnElement[bool]
+    ) -> list[tuple[int, Finding]]:
+        items = self._items(analysis, place) if rows else {}
         return [
             (
                 row.ordinal,
@@ -117,17 +130,25 @@ class Findings:
             for row in rows
         ]
 
-    def _items(self, analysis: int, first: int, last: int) -> dict[int, list[FindingItem]]:
+    def _items(self, analysis: int, place: sa.ColumnElement[bool]) -> dict[int, list[FindingItem]]:
         select = (
             sa.select(_i.finding, _i.key, _i.data)
             .join(tables.findings, _f.id == _i.finding)
-            .where(_f.analysis == analysis, _f.ordinal.between(first, last))
+            .where(_f.analysis == analysis, place)
             .order_by(_i.finding, _i.ordinal)
         )
         items: dict[int, list[FindingItem]] = {}
         for row in self._connection.execute(select):
             items.setdefault(row.finding, []).append(FindingItem(key=row.key, data=row.data))
         return items
+
+    def metrics_named(self, analyses: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, float]]:
+        """Some metrics of several analyses, by their internal keys."""
+        found: dict[int, dict[str, float]] = {}
+        select = sa.select(tables.metrics).where(_m.analysis.in_(analyses), _m.name.in_(names))
+        for row in self._connection.execute(select):
+            found.setdefault(row.analysis, {})[row.name] = row.value
+        return found
 
     def metrics_of(self, analysis: int) -> list[Metric]:
         """The metrics of an analysis by name."""

@@ -264,6 +264,10 @@ class Jobs:
         moment = self._connection.execute(_NEXT_SCHEDULE).scalar()
         return moment is not None and moment <= now
 
+    def drop_unique(self, unique_key: str) -> None:
+        """Forget the job that has a key."""
+        self._connection.execute(sa.delete(tables.jobs).where(_t.unique_key == unique_key))
+
     def drop(self, job_id: int) -> None:
         """Forget a job."""
         self._connection.execute(sa.delete(tables.jobs).where(_t.id == job_id))

@@ -32,6 +32,7 @@ class Filter:
         kind: the kind of analysis.
         status: one of these.
         subject: the subject's kind and key.
+        revision: the subject's revision.
         tags: has each of them.
         thread_id: the thread.
         session_id: the session.
@@ -45,6 +46,7 @@ class Filter:
     kind: str | None = None
     status: tuple[Status, ...] = ()
     subject: tuple[str, str] | None = None
+    revision: str | None = None
     tags: tuple[str, ...] = ()
     thread_id: str | None = None
     session_id: str | None = None
@@ -119,7 +121,7 @@ def conditions(where: Filter) -> list[sa.ColumnElement[bool]]:
     """What a row must fulfil besides the first tag."""
     found: list[sa.ColumnElement[bool]] = [
         getattr(_t, name) == getattr(where, name)
-        for name in ("client_session_id", "kind", "thread_id", "session_id", "process_instance_id")
+        for name in ("client_session_id", "kind", "revision", "thread_id", "session_id", "process_instance_id")
         if getattr(where, name) is not None
     ]
     if where.status:

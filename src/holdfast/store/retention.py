@@ -15,6 +15,7 @@ from holdfast.domain.retention import Candidate
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import insert_into
+from holdfast.store.repositories import subject_in_use
 from holdfast.store.runs import run_scope
 
 _t = tables.analyses.c
@@ -71,6 +72,7 @@ _FORGOTTEN: dict[str, tuple[sa.Table, sa.Column[Any], tuple[sa.ColumnElement[boo
         tables.checkpoints.c.saved_at,
         (sa.literal_column("substr(scope, 1, 9) <> 'analysis:'", sa.Boolean),),
     ),
+    "exports": (tables.exports, tables.exports.c.expires_at, ()),
     "jobs": (tables.jobs, tables.jobs.c.run_at, (tables.jobs.c.status == JobStatus.DEAD.value,)),
 }
 
@@ -118,6 +120,7 @@ class Retention:
         limit: int,
         until: datetime | None = None,
         kind: str | None = None,
+        owner: str | None = None,
         after: Candidate | None = None,
     ) -> list[Candidate]:
         """One page of a walk.
@@ -127,6 +130,7 @@ class Retention:
             limit: rows at most.
             until: how far, for walks by time.
             kind: of this kind only, for OLD and HISTORY.
+            owner: of this owner only, for HISTORY with a kind.
             after: the last candidate of the page before.
         """
         order, descends = _ORDERS[walk], walk is Walk.HISTORY
@@ -140,6 +144,8 @@ class Retention:
             select = select.where(order.is_not(None), order <= until)
         if kind is not None:
             select = select.where(_t.kind == kind)
+        if owner is not None:
+            select = select.where(_t.client_session_id == owner)
         if after is not None:
             end = sa.tuple_(sa.literal(getattr(after, order.key), type_=order.type), sa.literal(after.key))
             place = sa.tuple_(order, _t.id)
@@ -185,7 +191,7 @@ class Retention:
         self._connection.execute(sa.delete(tables.payloads).where(_p.hash.in_(hashes), _p.reference_count <= 0))
 
     def drop_unused_subjects(self, keys: set[int]) -> None:
-        """Forget those of these subjects that no analysis is about any more."""
+        """Forget those of these subjects that nothing is about any more."""
         if not keys:
             return
         subject = tables.subjects.c.id
@@ -194,8 +200,7 @@ class Retention:
         select = self._engine.skip_locked(sa.select(tables.subjects.c.id).where(subject.in_(sorted(keys))))
         held = list(self._connection.execute(select).scalars())
         if held:
-            in_use = sa.exists().where(_t.subject == subject)
-            self._connection.execute(sa.delete(tables.subjects).where(subject.in_(held), ~in_use))
+            self._connection.execute(sa.delete(tables.subjects).where(subject.in_(held), ~subject_in_use()))
 
     def forget(self, name: str, until: datetime, limit: int) -> int:
         """Forget rows of one table that are of no use any more.

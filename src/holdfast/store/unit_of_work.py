@@ -1,30 +1,51 @@
 """One transaction: every noun's store on one connection, and the way a change is written whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from holdfast.domain.access import Caller
-from holdfast.domain.analysis import Analysis, Change, Status
-from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ContentConflict, WrongOwner
+from holdfast.domain.analysis import Analysis, Change, ErrorInfo, Status
+from holdfast.domain.errors import (
+    AnalysisGone,
+    AnalysisNotFound,
+    BranchUnknown,
+    ContentConflict,
+    RepositoryNotFound,
+    WrongOwner,
+)
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
+from holdfast.domain.fingerprint import canonical_json, code_hash
 from holdfast.domain.ports import Clock
+from holdfast.domain.repositories import BRANCH_SUBJECT
+from holdfast.domain.triage import KIND as DUPLICATES
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
+from holdfast.store.branches import Branches, StoredBranch
+from holdfast.store.cache_entries import CacheEntries
+from holdfast.store.comparison import Comparisons
+from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
+from holdfast.store.exports import Exports
 from holdfast.store.findings import Findings
+from holdfast.store.freshness import FreshnessFacts
 from holdfast.store.idempotency import IdempotencyKeys
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
 from holdfast.store.rate_limits import RateLimits
+from holdfast.store.refreshes import Refreshes, StoredRefresh
+from holdfast.store.repositories import Repositories, StoredRepository, repository_event
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
+from holdfast.store.search_facts import SearchFacts
+from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
+from holdfast.store.triage import Scope, Triage
 
 T = TypeVar("T")
 
@@ -49,6 +70,17 @@ class UnitOfWork:
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
         retention: what goes by itself.
+        comparisons: analyses side by side.
+        freshness: how branches stand.
+        refreshes: refreshes of branches.
+        repositories: the repositories.
+        branches: their branches.
+        search_facts: what is known of searches for duplicates beside their results.
+        triage: groups of duplicates, and what was decided about them.
+        exports: files that were asked for.
+        conflicts: versions that somebody has to choose between.
+        series: figures over time.
+        cache_entries: what is noted of derived files.
     """
 
     def __init__(
@@ -68,6 +100,17 @@ class UnitOfWork:
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
+        self.comparisons = Comparisons(connection)
+        self.repositories = Repositories(connection, engine)
+        self.branches = Branches(connection, engine)
+        self.triage = Triage(connection, engine)
+        self.search_facts = SearchFacts(connection)
+        self.exports = Exports(connection)
+        self.freshness = FreshnessFacts(connection, self.repositories, now)
+        self.refreshes = Refreshes(connection, engine)
+        self.conflicts = Conflicts(connection, engine)
+        self.series = Series(connection)
+        self.cache_entries = CacheEntries(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -157,6 +200,7 @@ class UnitOfWork:
                 self.counters.add("owners")
         for change in added:
             self._count(change.value, 1)
+            self._note_branch(inserted[change.value.analysis_id], change.value)
         return inserted
 
     def save(
@@ -182,13 +226,26 @@ class UnitOfWork:
             self.analyses.update(stored.key, before, after)
             self._count(before, -1)
             self._count(after, 1)
+            if before.status is not after.status:
+                self._note_branch(stored.key, after)
+                self._note_refreshes(after)
         if payload is not None and before.result is not None:
             self.payloads.release(before.result.hash)
         if findings is not None:
             self.findings.clear(stored.key)
-            self.findings.add(stored.key, findings)
+            self.put_findings(stored.key, after, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
+
+    def put_findings(self, key: int, value: Analysis, findings: Sequence[Finding]) -> None:
+        """Keep the findings of an analysis that has none, given by its internal key."""
+        self.findings.add(key, findings)
+        if value.kind == DUPLICATES:
+            owner, term = value.context.client_session_id, value.params.get("search_term")
+            self.search_facts.note(
+                key, owner, term if isinstance(term, str) else "", params_hash(value.params), value.created_at
+            )
+            self.triage.index(key, scope_of(value), findings)
 
     def drop(self, stored: Stored, change: Change) -> bool:
         """Delete an analysis with everything that is kept of it, and note that in the ledger.
@@ -199,6 +256,10 @@ class UnitOfWork:
         value = stored.value
         if not self.analyses.delete(stored.key):
             return False
+        if not value.status.ended and value.location:
+            gone = ErrorInfo(code="ANALYSIS_GONE", message="Its analysis was deleted while it ran")
+            for refresh in self.refreshes.of_analysis(value.analysis_id):
+                self.end_refresh(refresh, gone)
         if value.result is not None:
             self.payloads.release(value.result.hash)
         self.runs.drop_checkpoints(run_scope(value.analysis_id))
@@ -222,10 +283,71 @@ class UnitOfWork:
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
         self.ledger.append(events)
 
+    def find_repository(self, repo_id: str, caller: Caller, *, lock: bool = False) -> StoredRepository:
+        """A repository that the caller may see and that is not in the trash.
+
+        Raises:
+            RepositoryNotFound: there is none.
+        """
+        stored = self.repositories.find(repo_id, caller, lock=lock)
+        if stored is None or stored.value.deleted_at is not None:
+            raise RepositoryNotFound(f"There is no repository {repo_id}", repo_id=repo_id)
+        return stored
+
+    def find_branch(self, repository: StoredRepository, name: str, *, lock: bool = False) -> StoredBranch:
+        """A branch of a repository.
+
+        Raises:
+            BranchUnknown: nothing is kept of it.
+        """
+        stored = self.branches.find(repository, name, lock=lock)
+        if stored is None:
+            raise BranchUnknown(f"Nothing is kept of the branch {name!r}", branch=name)
+        return stored
+
+    def purge_repository(self, stored: StoredRepository, by: str) -> None:
+        """Delete a repository with its branches and all that is kept of them; analyses stand for themselves."""
+        count, size = self.cache_entries.of_repository(stored.key)
+        self.counters.add("cache_entries", -count)
+        self.counters.add("cache_bytes", -size)
+        self.repositories.purge(stored.key)
+        self.ledger.append([repository_event("repository.purged", stored.value, by, self.now)])
+
     def flush(self) -> None:
         """Write what was held back until the end of the transaction."""
         self.ledger.flush()
         self.counters.flush()
+
+    def _note_branch(self, key: int, value: Analysis) -> None:
+        """A branch knows when it was last analysed, whoever did it."""
+        about = value.subject
+        if about is None or about.kind != BRANCH_SUBJECT or value.status is not Status.COMPLETED:
+            return
+        subject = self.subjects.find(about.kind, about.key)
+        if subject is not None:
+            at = value.completed_at or value.updated_at
+            self.branches.analyzed(subject, value.context.client_session_id, key, about.revision, at)
+
+    def _note_refreshes(self, value: Analysis) -> None:
+        """A refresh ends with its analysis, however that ends."""
+        if not value.status.ended or not value.location:
+            return
+        for stored in self.refreshes.of_analysis(value.analysis_id):
+            self.end_refresh(stored, value.error if value.status is not Status.COMPLETED else None)
+
+    def end_refresh(self, stored: StoredRefresh, error: ErrorInfo | None) -> None:
+        """Write that a refresh is over, with its event; where it ran by itself, the next one may begin.
+
+        Args:
+            stored: the refresh as it was read in this transaction.
+            error: why there is no new result; None if there is one.
+        """
+        change = stored.value.ended(self.now, error)
+        self.refreshes.update(stored, change.value)
+        if error is None:
+            self.refreshes.forgive(stored.branch)
+        self.ledger.append(change.events)
+        self.jobs.enqueue(change.jobs, self.now)
 
     def _count(self, value: Analysis, sign: int) -> None:
         size = 0 if value.result is None else value.result.stored_size
@@ -240,6 +362,18 @@ class UnitOfWork:
             self.counters.add("analyses", sign)
             self.counters.add(f"analyses.{status.value}", sign)
             self.counters.add("result_bytes", sign * size)
+
+
+def scope_of(value: Analysis) -> Scope:
+    """Whose decisions about which library a search for duplicates goes by."""
+    about = value.subject
+    library = f"analysis {value.analysis_id}" if about is None else f"{about.kind} {about.key}"
+    return Scope(owner=value.context.client_session_id, library=library)
+
+
+def params_hash(params: Mapping[str, Any]) -> str:
+    """Names parameters: equal ones, whatever their order, have one name."""
+    return code_hash(canonical_json(dict(params)))
 
 
 class Store:

@@ -55,6 +55,8 @@ PLAIN = Params()
         (track("שָׁלוֹם", "אריק"), track("שלום", "אריק")),
         (track("مُحَمَّد", "فيروز"), track("محمد", "فيروز")),
         (track("Hello", album="A"), track("Hello", album="B")),
+        (track("Hello", album="First"), track("Hello (Once More)", album="First")),
+        (track("Hello", duration_seconds=200.0), track("Hello (Once More)", duration_seconds=201.0)),
         (track("Hello", duration_seconds=200.0), track("Hello", duration_seconds=205.0)),
         (track("Intro", album="First"), track("Intro", album="First (Deluxe)")),
     ],
@@ -72,6 +74,7 @@ def test_safe_duplicates(one: dict[str, Any], other: dict[str, Any]) -> None:
         (track("Hello"), track("Ada Byron", "Hello")),
         (track("Long Enough", album="First"), track("Long Enough", None, "First")),
         (track("Hello", duration_seconds=200.0), track("Hello", duration_seconds=225.0)),
+        (track("Hello", album="First"), track("Hello (Once More)", album="Second")),
     ],
 )
 def test_duplicates_that_a_person_should_look_at(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -125,6 +128,16 @@ def test_no_duplicates(one: dict[str, Any], other: dict[str, Any]) -> None:
 def test_one_ordinary_word_is_no_misspelling_of_another() -> None:
     songs = [track(song, artist) for artist in ("Ada", "Bob", "Cleo") for song in ("Stay", "Sway")]
     assert groups_of(library(songs)) == []
+
+
+def test_an_ordinary_title_by_artists_of_nearly_one_name_is_for_a_person_to_judge() -> None:
+    others = [track("Dancer", f"{name} and Friends") for name in ("Quincy", "Zora", "Max")]
+    [odd] = find_duplicates(library([track("Dancer", "Elyor"), track("Dancer", "Kelyor"), *others])).members.group_by(
+        "group"
+    )
+    assert set(odd[1]["similarity"]) == {1.0, 0.7}
+    rare = find_duplicates(library([track("Dancer", "Elyor"), track("Dancer", "Kelyor")])).members
+    assert rare["similarity"].min() > 0.9  # type: ignore[operator]
 
 
 def test_the_person_chooses_which_versions_are_the_same() -> None:

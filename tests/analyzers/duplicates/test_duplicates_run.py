@@ -63,7 +63,8 @@ def test_the_whole_result(tmp_path: Path) -> None:
     result = outcome.result
     json.dumps(result, allow_nan=False)
     assert list(result) == [
-        "groups", "totals", "parameters", "problems", "phase_seconds", "processing_time_seconds",
+        "groups", "totals", "parameters", "problems", "library_changed_meanwhile", "phase_seconds",
+        "processing_time_seconds",
     ]  # fmt: skip
     assert result["totals"] == {
         "library_track_count": 5,
@@ -76,7 +77,7 @@ def test_the_whole_result(tmp_path: Path) -> None:
         "average_similarity_score": 0.825,
     }
     assert outcome.metrics == {name: float(value) for name, value in result["totals"].items()}
-    assert outcome.summary == "music: 2 duplicates in 2 groups among 5 tracks, 1 groups to look at"
+    assert outcome.summary == "music.parquet: 2 duplicates in 2 groups among 5 tracks, 1 groups to look at"
 
     safe, review = result["groups"]
     assert {name: value for name, value in safe.items() if name not in {"tracks", "group_id"}} == {

@@ -72,6 +72,9 @@ def test_the_short_way_through_a_plain_title_gives_what_the_long_one_gives(texts
     [
         ("BEYONCÉ", "beyonce"),
         ("TiÃ«sto", "tiesto"),
+        ("TiÃ«sto é", "tiesto e"),
+        ("Ã\u0089tude", "etude"),
+        ("æ\u009d±äº¬", "東京"),
         ("Bjo\u0308rk", "bjork"),
         ("Don\u2019t  Stop", "don't stop"),
         ("Straße", "strasse"),

@@ -62,6 +62,7 @@ class _Titles(NamedTuple):
 # rapidfuzz's scale, 0-100. A name may be misspelt more where the title is the same to the letter.
 _ARTIST_WITH_SAME_TITLE = 78
 _ARTIST_WITH_LIKE_TITLE = 85
+_SURE_ARTIST = 95
 _SAME_VERSION_TEXT = 85
 _SAME_SUBTITLE = 75
 _SAME_GUEST = 75
@@ -69,6 +70,7 @@ _IN_ALBUM = 85
 _SAME_SWAPPED = 88
 
 # Two copies of one recording differ by silence at their ends; other recordings by chance, too, but more often by more.
+_SECONDS_ALIKE = 4.0
 SECONDS_APART = 12.0
 SHARE_APART = 0.06
 _SHARE_FAR_APART = 0.25
@@ -80,9 +82,14 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
     Returns:
         How alike they are; None if they are different songs or versions.
     """
-    if is_swapped(a, b):
+    found = _compare_in_order(a, b)
+    if found is None and is_swapped(a, b):
         return Verdict(cap(Doubt.SWAPPED_FIELDS), Doubt.SWAPPED_FIELDS)
-    if contradict(a, b):
+    return found
+
+
+def _compare_in_order(a: Signature, b: Signature) -> Verdict | None:
+    if a.versions != b.versions:
         return None
     titles = _compare_titles(a, b)
     if titles is None:
@@ -90,15 +97,22 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
     doubts = titles.doubts
     artist = _compare_artists(a, b)
     if artist is None:
-        if titles.edits > 1 or len(a.tight) < 5 or not _albums_alike(a, b):
+        if titles.edits > 1 or min(len(a.tight), len(b.tight)) < 5 or not _albums_alike(a, b):
             return None
         artist = 100.0
         doubts |= Doubt.ARTIST_UNKNOWN
     elif artist < (_ARTIST_WITH_LIKE_TITLE if titles.edits else _ARTIST_WITH_SAME_TITLE):
         return None
-    if artist < 95:
+    proven = _same_album_or_length(a, b)
+    if artist < _SURE_ARTIST and not proven and _is_ordinary(a) and _is_ordinary(b):
+        # Many have a song of that name: names that are nearly alike are little evidence.
+        doubts |= Doubt.ORDINARY_TITLE
+    # Last of the refusals, as it costs most.
+    if _contradict_in_order(a, b):
+        return None
+    if artist < _SURE_ARTIST:
         doubts |= Doubt.ARTIST_SPELLING
-    doubts |= _small_doubts(a, b) | _guest_doubt(a, b)
+    doubts |= _small_doubts(a, b, proven=proven) | _guest_doubt(a, b)
     apart = _seconds_apart(a, b)
     if _far_apart(apart, a, b):
         # A typo and another length: nothing is left that speaks for one recording.
@@ -112,8 +126,10 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
 
 def contradict(a: Signature, b: Signature) -> bool:
     """Whether two signatures must not be in one group, whatever else speaks for it."""
-    if is_swapped(a, b):
-        return False
+    return _contradict_in_order(a, b) and not is_swapped(a, b)
+
+
+def _contradict_in_order(a: Signature, b: Signature) -> bool:
     if a.versions != b.versions:
         return True
     same_title = a.whole_title == b.whole_title
@@ -213,6 +229,16 @@ def _compare_artists(a: Signature, b: Signature) -> float | None:
     return max(found, whole, in_any_order if in_any_order >= _ARTIST_WITH_LIKE_TITLE else 0.0)
 
 
+def _is_ordinary(a: Signature) -> bool:
+    """Whether the title is one or two words that many titles have."""
+    return a.common == (1 if " " not in a.core else 3)
+
+
+def _same_album_or_length(a: Signature, b: Signature) -> bool:
+    apart = _seconds_apart(a, b)
+    return bool(a.albums & b.albums) or (apart is not None and apart <= _SECONDS_ALIKE)
+
+
 def _albums_alike(a: Signature, b: Signature) -> bool:
     return bool(a.albums & b.albums) or any(fuzz.ratio(one, two) >= _IN_ALBUM for one in a.albums for two in b.albums)
 
@@ -240,10 +266,10 @@ def _digits(text: str) -> list[str]:
     return [letter for letter in text if letter.isdigit()]
 
 
-def _small_doubts(a: Signature, b: Signature) -> Doubt:
+def _small_doubts(a: Signature, b: Signature, *, proven: bool) -> Doubt:
     doubts = Doubt(0)
     if bool(a.subtitle) != bool(b.subtitle):
-        doubts |= Doubt.ONE_SUBTITLE
+        doubts |= Doubt(0) if proven else Doubt.ONE_SUBTITLE
     elif a.subtitle and fuzz.ratio(a.subtitle, b.subtitle) < _SAME_SUBTITLE:
         doubts |= Doubt.OTHER_SUBTITLES
     if a.version_text != b.version_text:

@@ -19,7 +19,7 @@ class Doubt(IntFlag):
     ARTIST_UNKNOWN = 512
     ONE_GUEST = 1024
     DURATIONS = 2048
-    MESSY = 4096
+    ORDINARY_TITLE = 4096
 
 
 class Meaning(NamedTuple):
@@ -39,7 +39,9 @@ class Meaning(NamedTuple):
 MEANINGS: dict[Doubt, Meaning] = {
     Doubt.TITLE_SPELLING: Meaning("title_spelling", "the titles are spelt differently"),
     Doubt.ARTIST_SPELLING: Meaning("artist_spelling", "the artists are not named alike"),
-    Doubt.ONE_SUBTITLE: Meaning("one_subtitle", "only one title has a subtitle", 0.97),
+    Doubt.ONE_SUBTITLE: Meaning(
+        "one_subtitle", "only one title has a subtitle, and neither album nor duration agrees", 0.78
+    ),
     Doubt.OTHER_SUBTITLES: Meaning("other_subtitles", "the subtitles differ, though the album agrees", 0.90),
     Doubt.VERSION_WORDING: Meaning("version_wording", "the version is described in other words", 0.95),
     Doubt.TITLE_CUT: Meaning("title_cut", "one title seems to be the other, cut off", 0.88),
@@ -47,9 +49,11 @@ MEANINGS: dict[Doubt, Meaning] = {
     Doubt.ALBUM_BEHIND_TITLE: Meaning("album_behind_title", "one title seems to have the album behind it", 0.85),
     Doubt.SWAPPED_FIELDS: Meaning("swapped_fields", "title and artist seem to be swapped", 0.79),
     Doubt.ARTIST_UNKNOWN: Meaning("artist_unknown", "only the album tells that the artist is the same", 0.75),
+    Doubt.ORDINARY_TITLE: Meaning(
+        "ordinary_title", "many have a song of this name, and the artists' names are only nearly alike", 0.70
+    ),
     Doubt.ONE_GUEST: Meaning("one_guest", "only one names a guest: it may be another recording", 0.65),
     Doubt.DURATIONS: Meaning("durations", "the durations differ: it may be another recording", 0.60),
-    Doubt.MESSY: Meaning("messy", "title, artist and album are alike only when taken together", 0.55),
 }
 
 

@@ -68,8 +68,10 @@ def prepare(library: pl.DataFrame, search_term: str = "") -> pl.DataFrame:
         term = fold(pl.Series([search_term])).item()
         found = [fold(chosen[name]).str.contains(term, literal=True) for name in ("song", "artist", "album")]
         chosen = chosen.filter(found[0] | found[1] | found[2])
-    # Ids are distinct; where a source breaks that, what else it tells decides.
-    return chosen.sort("track_id", *(name for name in SCHEMA if name != "track_id"))
+    if chosen["track_id"].is_duplicated().any():
+        # No reader gives an id twice; where one does, what else is told decides.
+        return chosen.sort("track_id", *(name for name in SCHEMA if name != "track_id"))
+    return chosen.sort("track_id")
 
 
 def find_duplicates(library: pl.DataFrame, params: Params | None = None) -> Groups:

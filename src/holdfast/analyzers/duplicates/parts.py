@@ -127,18 +127,12 @@ def join_edges(edges: list[Edges]) -> Edges:
 def read_signatures(table: pl.DataFrame, rows: I64) -> Iterator[tuple[int, Signature]]:
     """Rows of the table as values."""
     fields = table.select(_COMPARED)[rows]
-    for row, values in zip(rows.tolist(), fields.iter_rows(), strict=True):
-        raw = Signature._make(values)
-        yield (
-            row,
-            raw._replace(
-                guests=frozenset(str(raw.guests).split()),
-                names=tuple(str(raw.names).split()),
-                albums=frozenset(raw.albums),
-                least_seconds=None if raw.least_seconds == NO_SECONDS else raw.least_seconds,
-                most_seconds=None if raw.most_seconds == NO_SECONDS else raw.most_seconds,
-            ),
-        )
+    seconds = pl.col("least_seconds", "most_seconds")
+    columns = fields.with_columns(seconds.replace(NO_SECONDS, None)).to_dict(as_series=False)
+    columns["guests"] = [frozenset(guests.split()) for guests in columns["guests"]]
+    columns["names"] = [tuple(names.split()) for names in columns["names"]]
+    columns["albums"] = [frozenset(albums) for albums in columns["albums"]]
+    yield from zip(rows.tolist(), map(Signature._make, zip(*columns.values(), strict=True)), strict=True)
 
 
 def _part(table: pl.DataFrame, left: I64, right: I64, tracks: int) -> Part:

@@ -87,14 +87,21 @@ def findings(groups: list[Group]) -> Iterator[Finding]:
         )
 
 
-def summarise(title: str, figures: Mapping[str, Any]) -> str:
-    """A sentence for lists and notices."""
+def summarise(title: str, figures: Mapping[str, Any], *, changed_meanwhile: bool = False) -> str:
+    """A sentence for lists and notices.
+
+    Args:
+        title: what the library is called.
+        figures: as ``totals`` gave them.
+        changed_meanwhile: whether the library was changed between the request and the end of reading it.
+    """
     groups, duplicates = figures["total_groups_found"], figures["total_duplicates_found"]
+    changed = "; the library was changed meanwhile" if changed_meanwhile else ""
     if not groups:
-        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks"
+        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks{changed}"
     return (
         f"{title}: {duplicates:,} duplicates in {groups:,} groups among {figures['total_tracks_analyzed']:,} tracks, "
-        f"{figures['review_groups']:,} groups to look at"
+        f"{figures['review_groups']:,} groups to look at{changed}"
     )
 
 

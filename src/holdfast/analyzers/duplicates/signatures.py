@@ -186,8 +186,7 @@ def _titles(texts: pl.Series, same: int) -> pl.DataFrame:
     signal = texts.str.contains(SIGNAL)
     plain = _plain_titles(texts.filter(~signal))
     given = texts.filter(signal)
-    rows = [_row(parse_title(text, same)) for text in given]
-    apart = pl.DataFrame(rows, schema=_TITLE_SCHEMA, orient="row").with_columns(title=given)
+    apart = _frame((_row(parse_title(text, same)) for text in given), _TITLE_SCHEMA).with_columns(title=given)
     columns = ["title", *_TITLE_SCHEMA]
     titles = pl.concat([plain.select(columns), apart.select(columns)])
     core = pl.col("core")
@@ -222,9 +221,17 @@ def _row(title: Title) -> tuple[object, ...]:
 
 
 def _artists(texts: pl.Series) -> pl.DataFrame:
-    rows = [_artist_row(parse_artist(text)) for text in texts]
-    return pl.DataFrame(rows, schema=_ARTIST_SCHEMA, orient="row").with_columns(
+    rows = (_artist_row(parse_artist(text)) for text in texts)
+    return _frame(rows, _ARTIST_SCHEMA).with_columns(
         artist=texts, artist_key=pl.col("artist_words").rank("dense"), unknown=pl.col("artist_words") == ""
+    )
+
+
+def _frame(rows: Iterable[tuple[object, ...]], schema: pl.Schema) -> pl.DataFrame:
+    # Column by column: row by row, building the table costs a third of taking the titles apart.
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pl.DataFrame(
+        [pl.Series(name, values, dtype=dtype) for values, (name, dtype) in zip(columns, schema.items(), strict=True)]
     )
 
 

@@ -9,11 +9,14 @@ from anyascii import anyascii
 
 from holdfast.analyzers.duplicates.words import ARTICLES
 
-# What UTF-8 looks like that was read as Windows-1252 or Latin-1: a lead byte, then continuation bytes.
-_MOJIBAKE = (
-    r"[\u00c2-\u00f4][\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039"
-    r"\u0152\u017d\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]"
+# What UTF-8 looks like that was read as Windows-1252 or Latin-1: a lead byte and as many continuation bytes as it asks
+# for. One letter at a time, as some of a text may have been broken and some not.
+_CONTINUATION = (
+    r"[\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d"
+    r"\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]"
 )
+_MOJIBAKE = rf"[\u00c2-\u00df]{_CONTINUATION}|[\u00e0-\u00ef]{_CONTINUATION}{{2}}|[\u00f0-\u00f4]{_CONTINUATION}{{3}}"
+_BROKEN_LETTER = re.compile(_MOJIBAKE)
 
 # Marks that a careless writer leaves out without making another word: Latin, Greek and Cyrillic accents, Arabic and
 # Hebrew vowel points, the Arabic stretch. All other marks (Thai, Indic, ...) carry the word and stay.
@@ -67,7 +70,8 @@ def _fold_foreign(texts: pl.Series) -> pl.Series:
 
 
 def _spaced(column: pl.Expr) -> pl.Expr:
-    return column.str.replace_all(r"\s+", " ").str.strip_chars()
+    tidy = pl.when(column.str.contains(r"\s\s|[^\S ]")).then(column.str.replace_all(r"\s+", " ")).otherwise(column)
+    return tidy.str.strip_chars()
 
 
 def _replaced(column: pl.Expr) -> pl.Expr:
@@ -86,21 +90,18 @@ def words_of(column: pl.Expr) -> pl.Expr:
 
 
 def tighten(core: str) -> str:
-    """Words without spaces, leading article and "and"."""
+    """Words without spaces, leading article and the "and" between them."""
     for article in ARTICLES:
         if core.startswith(article) and len(core) > len(article):
             core = core[len(article) :]
             break
-    tight = "".join(word for word in core.split(" ") if word != "and")
-    return tight or core.replace(" ", "")
+    return core.replace(" and ", " ").replace(" ", "")
 
 
 def tightened(column: pl.Expr) -> pl.Expr:
     """``tighten`` for a column of words."""
     bare = column.str.replace(rf"^(?:{'|'.join(ARTICLES)})(.)", "$1")
-    spaced = pl.concat_str(pl.lit(" "), bare.str.replace_all(" ", "  ", literal=True), pl.lit(" "))
-    tight = spaced.str.replace_all(" and ", "", literal=True).str.replace_all(" ", "", literal=True)
-    return pl.when(tight == "").then(bare.str.replace_all(" ", "", literal=True)).otherwise(tight)
+    return bare.str.replace_all(" and ", " ", literal=True).str.replace_all(" ", "", literal=True)
 
 
 def squash(column: pl.Expr) -> pl.Expr:
@@ -139,19 +140,17 @@ def _change(texts: pl.Series, where: pl.Series, change: Callable[[str], str]) ->
 
 def _unmojibake(text: str) -> str:
     # Twice at most: what was broken three times is beyond reading.
-    for _ in range(2):
-        repaired = _decoded(text)
-        if repaired is None:
-            break
-        text = repaired
-    return text
+    once = _BROKEN_LETTER.sub(_decoded, text)
+    return _BROKEN_LETTER.sub(_decoded, once)
 
 
-def _decoded(text: str) -> str | None:
-    for encoding in ("cp1252", "latin-1"):
-        try:
-            found = text.encode(encoding).decode("utf-8")
-        except UnicodeError:
-            continue
-        return found if found != text else None
-    return None
+def _decoded(letter: re.Match[str]) -> str:
+    try:
+        return b"".join(_byte(sign) for sign in letter[0]).decode()
+    except UnicodeDecodeError:
+        return letter[0]
+
+
+def _byte(sign: str) -> bytes:
+    # Windows-1252 leaves five bytes undefined; those stand as themselves, as in Latin-1.
+    return sign.encode("latin-1" if ord(sign) < 256 else "cp1252")

@@ -67,6 +67,7 @@ _BRACKETS = re.compile(r"[(\[{<]([^()\[\]{}<>]*)(?:[)\]}>]|$)")
 _GUESTS_BARE = re.compile(rf"(?<=\S)\s+(?:{GUEST_WORDS})(?:\s*\.\s*|\s+)(.+?)(?=\s+-\s|\s*[(\[{{]|$)")
 _GUESTS_SEGMENT = re.compile(rf"^\s*(?:{GUEST_WORDS_IN_BRACKETS})\b\s*\.?\s*(?=\S)")
 _TAIL = re.compile(r"^(.*\S)\s+[-~|/]\s+(\S.*)$")
+_OTHER_DASH = re.compile(r" [~|/] ")
 _TRAILING = re.compile(rf"^(.*\S)\s+({TRAILING})$")
 _NUMBER = rf"(?:\d{{1,3}}|{'|'.join(sorted(AFTER_PART, key=len, reverse=True))})"
 _PART = re.compile(
@@ -76,7 +77,7 @@ _PART_ALONE = re.compile(rf"^\s*(?:no\.?\s*|#\s*)?(\d{{1,2}}|{'|'.join(ROMAN)}|i
 _ANY_NUMBER = re.compile(_NUMBER)
 _ROMAN_WORD = re.compile(rf"(?<=\S )(?:{'|'.join(sorted(ROMAN, key=len, reverse=True))})(?=\s|$)")
 _DIGITS = re.compile(r"\d+")
-_LONG_WORD = re.compile(r"[a-z]{5,}")
+_LONG_WORD = re.compile(r"[a-z]{4,}")
 
 # A title in which nothing of this is found is its own core: most are, and much time is saved. Rust's syntax.
 SIGNAL = (
@@ -95,8 +96,8 @@ def parse_title(text: str, same: int = 0) -> Title:
     """
     rest = _TRACK_PREFIX.sub("", text) or text
     rest, guests = _lift_guests(rest)
-    segments = [match[1] for match in _BRACKETS.finditer(rest)]
-    outer = " ".join(_BRACKETS.sub(" ", rest).split())
+    segments: list[str] = _BRACKETS.findall(rest)
+    outer = " ".join(_BRACKETS.sub(" ", rest).split()) if segments else rest
     outer, behind, tail = _split_tails(outer)
     parsed = [_parse_segment(segment, same) for segment in (*segments, *behind)]
     outer, trailing = _split_trailing(outer, same, known=any(segment.versions for segment in parsed))
@@ -141,7 +142,7 @@ def _numbers(core: str) -> str:
 
 
 def _lift_guests(text: str) -> tuple[str, frozenset[str]]:
-    match = _GUESTS_BARE.search(text)
+    match = _GUESTS_BARE.search(text) if " f" in text else None
     # Inside brackets it is the segment's own.
     if match is None or text.count("(", 0, match.start()) > text.count(")", 0, match.start()):
         return text, frozenset()
@@ -154,7 +155,8 @@ def _split_tails(outer: str) -> tuple[str, list[str], str]:
     """What stands behind dashes: the versions among it, and the last thing that is none."""
     behind: list[str] = []
     for _ in range(3):
-        match = _TAIL.match(outer)
+        # Most have none, and to see that needs no pattern.
+        match = _TAIL.match(outer) if " - " in outer or _OTHER_DASH.search(outer) else None
         if match is None:
             return outer, behind, ""
         if not _tells_version(match[2]):
@@ -188,7 +190,9 @@ def _split_trailing(outer: str, same: int, *, known: bool) -> tuple[str, list[_S
 
 def _lift_parts(outer: str) -> tuple[str, tuple[str, ...]]:
     parts = _parts(outer)
-    left = _PART.sub(" ", outer).strip(" -,:") if parts else outer
+    if not parts:
+        return outer, ()
+    left = _PART.sub(" ", outer).strip(" -,:")
     # "Part Two" alone is a title.
     return (left, parts) if left else (outer, ())
 

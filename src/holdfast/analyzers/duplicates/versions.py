@@ -117,7 +117,7 @@ MENDED = (
     "acapella", "acoustic", "bootleg", "cappella", "deluxe", "explicit", "extended", "instrumental", "interlude",
     "karaoke", "original", "remaster", "remastered", "remix", "reprise", "session", "single", "unplugged", "version",
 )  # fmt: skip
-NOT_MENDED = frozenset({"aversion", "extender", "mission", "originals", "passion", "singles", "versions"})
+NOT_MENDED = frozenset({"aversion", "extender", "mission", "originals", "passion", "remi", "singles", "versions"})
 
 
 def mask(names: tuple[str, ...]) -> int:

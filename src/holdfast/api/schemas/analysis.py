@@ -8,6 +8,7 @@ from holdfast.api.schemas.base import LARGEST, Incoming, Json, JsonObject, Momen
 from holdfast.api.schemas.finding import FindingIn
 from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.context import Context
+from holdfast.domain.freshness import Level
 from holdfast.domain.subjects import Subject
 from holdfast.services.results import NewResult
 
@@ -220,6 +221,8 @@ class AnalysisOut(Outgoing):
     started_at: Moment | None
     completed_at: Moment | None
     updated_at: Moment
+    freshness_level: Level | None = Field(description="How old the result is; null while there is no complete one.")
+    stale_at: Moment | None = Field(description="When the result becomes stale by its age.")
     ttl_seconds: float | None
     expires_at: Moment | None
     retrieval_count: int

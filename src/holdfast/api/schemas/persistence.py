@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from holdfast.api.schemas.base import Json, JsonObject, Moment, Outgoing
+from holdfast.api.schemas.base import Incoming, Json, JsonObject, Moment, Outgoing
+from holdfast.api.schemas.repository import SyncFigures
 from holdfast.domain.analysis import Status
 
 
@@ -92,12 +93,32 @@ class StatsFigures(Outgoing):
     last_cleanup: float | None = Field(description="Epoch seconds; null before the first.")
 
 
+class CacheFigures(Outgoing):
+    """What is noted of derived files."""
+
+    total_entries: int
+    total_size_bytes: int
+    total_size_mb: float
+
+
 class StatsAnswer(Outgoing):
     """What the store holds, in the documents' envelope."""
 
     success: bool
     stats: StatsFigures
+    cache: CacheFigures
+    sync: SyncFigures
     retrieved_at: Moment
+
+
+class CleanupWanted(Incoming):
+    """What to remove beside what goes by itself."""
+
+    cleanup_old_repos: bool = Field(default=False, description="Repositories in the trash for `max_age_hours`.")
+    cleanup_old_analyses: bool = Field(default=False, description="Analyses older than `max_age_days`; pinned stay.")
+    cleanup_cache: bool = Field(default=False, description="What is noted of files not used for `max_age_hours`.")
+    max_age_hours: float = Field(default=24, gt=0, le=876_000)
+    max_age_days: float = Field(default=30, gt=0, le=36_500)
 
 
 class Cleanup(Outgoing):

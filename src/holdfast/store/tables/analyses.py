@@ -83,6 +83,14 @@ analyses = sa.Table(
     sa.Index(None, "kind", "created_at", "id"),
     sa.Index(None, "status", "created_at", "id"),
     sa.Index(None, "subject", "created_at", "id"),
+    # A subject's history of one owner, all of it and at one revision.
+    index_where("subject IS NOT NULL", "subject", "client_session_id", "status", "created_at", "id"),
+    index_where(
+        "subject IS NOT NULL",
+        *("subject", "client_session_id", "revision", "status", "created_at", "id"),
+        # By its columns it would be longer than PostgreSQL's names may be.
+        name="ix_analyses_subject_revision",
+    ),
     sa.Index(None, "client_session_id", "fingerprint", "created_at", "id"),
     *(
         index_where(f"{name} IS NOT NULL", name, "created_at", "id")

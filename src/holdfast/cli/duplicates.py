@@ -1,0 +1,474 @@
+"""Commands about music libraries: search them for duplicates, decide, and act on it."""
+
+# Imports in functions: see session.py.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from holdfast import duplicate_records, records
+from holdfast.cli import text
+from holdfast.cli.analyses import Id, named_params
+from holdfast.cli.errors import ExitCode, UsageFailed
+from holdfast.cli.session import AsJson, Database, Session, find_id
+from holdfast.domain.context import LOCAL_OWNER, Context
+from holdfast.domain.exporting import Format
+from holdfast.domain.triage import Action, KeepStrategy, Sort
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from holdfast.bootstrap import Holdfast
+    from holdfast.services.triage import Decided
+    from holdfast.store.searches import Shown
+
+_FIRST = 10
+_SHORT_GROUP = 8
+
+
+def scan(  # noqa: PLR0913, PLR0917 each is an option of the command line
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(help="A Library.xml, CSV or Parquet file, a folder of audio files, a database's URL.")
+    ],
+    search_term: Annotated[
+        str, typer.Option("--search", metavar="TEXT", help="Only tracks that have this in song, artist or album.")
+    ] = "",
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="How alike tracks must be, 0 to 1.")
+    ] = 0.0,
+    itunes: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Another library to look the duplicates up in.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Another parameter of the analyzer; repeatable.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="How long it may take; 0 for no limit.")
+    ] = None,
+    owner: Annotated[str, typer.Option(metavar="OWNER", help="Whose it is.")] = LOCAL_OWNER,
+    limit: Annotated[int, typer.Option(min=0, max=1000, metavar="NUMBER", help="How many groups to show.")] = _FIRST,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Search though a fresh result is kept.")] = False,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Search a music library for duplicates.
+
+    A fresh result answers that was made of the same library with the very same parameters. Ctrl-C stops the search
+    and keeps what was found so far.
+    """
+    session = Session(context, database, as_json=as_json)
+    params: dict[str, Any] = named_params(param or [])
+    params |= {"search_term": search_term, "min_confidence": min_confidence}
+    if itunes is not None:
+        params["itunes_library"] = itunes
+    with session.open(create=True) as holdfast:
+        from holdfast.cli import running
+        from holdfast.cli.live import Left
+
+        made = holdfast.duplicates.start(
+            target,
+            params,
+            force_refresh=force,
+            context=Context(client_session_id=owner),
+            timeout_seconds=timeout,
+        )
+        try:
+            analysis = running.finish(session, holdfast, made.analysis)
+        except Left:
+            return running.tell_left(session, holdfast, made.analysis)
+        code = running.tell(session, holdfast, analysis, reused=made.reused, findings=False)
+        if not session.as_json and limit and analysis.finding_count:
+            page = holdfast.duplicates.triage.groups(analysis.analysis_id, limit=limit)
+            session.out.print()
+            session.out.print(group_table(session, page.items))
+            if page.next is not None:
+                short = text.short_ids([analysis.analysis_id])[analysis.analysis_id]
+                session.out.print(_dim(f"{analysis.finding_count - limit:,} more: holdfast duplicates groups {short}"))
+        return code
+
+
+def list_searches(
+    context: typer.Context,
+    owner: Annotated[str, typer.Option(metavar="OWNER", help="Whose.")] = LOCAL_OWNER,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 10,
+    *,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """List searches with their ages, newest first."""
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        found = holdfast.duplicates.get_user_analyses(owner, limit=limit)
+        ages = holdfast.duplicates.ages(found)
+        if session.as_json:
+            items = [
+                records.analysis(one, holdfast.freshness.age(one)) | {"age": duplicate_records.aged(age)}
+                for one, age in zip(found, ages, strict=True)
+            ]
+            session.write(records.page(items))
+            return ExitCode.OK
+        from holdfast.cli import views
+
+        columns = [
+            views.Column(title="id", flexible=True),
+            views.Column(title="status"),
+            views.Column(title="library", flexible=True),
+            views.Column(title="search", since=90, flexible=True),
+            views.Column(title="groups", right=True),
+            views.Column(title="age", since=60, flexible=True),
+        ]
+        short = text.short_ids([one.analysis_id for one in found])
+        rows = (
+            (
+                views.Middle(short[one.analysis_id]),
+                views.status(one.status, session.out, words=session.out.width >= 60),
+                views.Middle(views.subject_of(one)),
+                views.Middle(str(one.params.get("search_term") or "")),
+                f"{one.finding_count:,}",
+                age.freshness.recommendation.message,
+            )
+            for one, age in zip(found, ages, strict=True)
+        )
+        session.out.print(views.table(session.out.width, columns, rows) if found else _dim("No search is kept."))
+    return ExitCode.OK
+
+
+def show(
+    context: typer.Context,
+    analysis_id: Id,
+    *,
+    changes: Annotated[
+        bool, typer.Option("--changes/--no-changes", help="Look at the library for what has changed since.")
+    ] = True,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Show a search: its figures, its age, what was decided and what that saves."""
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        duplicates = holdfast.duplicates
+        value = duplicates.searches.get(find_id(holdfast, analysis_id))
+        look = duplicates.get_refresh_recommendations if changes else duplicates.get_analysis_age_info
+        aged, counts = look(value), duplicates.triage.counts(value.analysis_id)
+        if session.as_json:
+            session.write(
+                records.analysis(value, holdfast.freshness.age(value))
+                | {
+                    "age": duplicate_records.aged(aged),
+                    "metrics": holdfast.get_metrics(value.analysis_id),
+                    "resolution": duplicate_records.resolution(counts),
+                    "impact": duplicate_records.impacts(counts),
+                }
+            )
+            return ExitCode.OK
+        from holdfast.cli import report, views
+
+        impact = duplicate_records.impacts(counts)
+        before, gone, left = impact["before"], impact["decided"], impact["left"]
+        advice = aged.freshness.recommendation
+        found = None if aged.changes is None else aged.changes.changes
+        changed = aged.why_unknown
+        if found is not None:
+            changed = f"{found.added:,} added, {found.modified:,} modified, {found.deleted:,} deleted"
+        session.out.print(report.headline(session.out, value))
+        session.out.print(
+            views.facts(
+                [
+                    ("found", value.summary),
+                    ("age", advice.message),
+                    ("changes", changed),
+                    ("advice", advice.suggestion),
+                    ("settled", f"{counts.total.groups - left['groups']:,} of {counts.total.groups:,} groups"),
+                    ("would go", f"{before['tracks']:,} tracks, {text.size(before['size_bytes'])}"),
+                    ("decided", f"{gone['tracks']:,} tracks, {text.size(gone['size_bytes'])}"),
+                    ("left", f"{left['tracks']:,} tracks, {text.size(left['size_bytes'])}"),
+                ]
+            )
+        )
+    return ExitCode.OK
+
+
+def groups(  # noqa: PLR0913 each is an option of the command line
+    context: typer.Context,
+    analysis_id: Id,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Only groups at least so alike.")
+    ] = None,
+    action: Annotated[Action | None, typer.Option(metavar="ACTION", help="Only those with this decision.")] = None,
+    sort: Annotated[
+        Sort, typer.Option(metavar="ORDER", help=f"What to sort by: {', '.join(Sort)}.")
+    ] = Sort.GROUP_INDEX,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
+    after: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Where the page before ended, as it said.")
+    ] = None,
+    *,
+    resolved: Annotated[
+        bool | None, typer.Option("--resolved/--unresolved", help="Only those that are settled, or not.")
+    ] = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """List the groups of a search: which track to keep, which others there are, and why."""
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        from holdfast.store.triage import GroupFilter
+
+        found = find_id(holdfast, analysis_id)
+        where = GroupFilter(min_confidence=min_confidence, resolved=resolved, action=action)
+        page = holdfast.duplicates.triage.groups(found, where=where, sort=sort, after=after, limit=limit)
+        if session.as_json:
+            items = [duplicate_records.group(one) for one in page.items]
+            session.write(records.page(items, None if page.next is None else str(page.next)))
+            return ExitCode.OK
+        session.out.print(group_table(session, page.items) if page.items else _dim("No group fits."))
+        if page.next is not None:
+            session.out.print(_dim(f"There are more: --after {page.next}"))
+    return ExitCode.OK
+
+
+def resolve(  # noqa: PLR0913 each is an option of the command line
+    context: typer.Context,
+    analysis_id: Id,
+    group: Annotated[list[str] | None, typer.Argument(help="Groups, by the beginning of their ids.")] = None,
+    action: Annotated[
+        Action | None, typer.Option(metavar="ACTION", help=f"What is decided: {', '.join(Action)}.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="TRACK", help="The track that stays, where it is not the proposed one.")
+    ] = None,
+    strategy: Annotated[
+        KeepStrategy | None,
+        typer.Option(metavar="RULE", help=f"Decide by a rule which tracks go: {', '.join(KeepStrategy)}."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="With a rule: only groups at least so alike.")
+    ] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="For whoever looks at it later.")] = "",
+    *,
+    include_doubtful: Annotated[
+        bool, typer.Option("--include-doubtful", help="With a rule: also groups that somebody should look at.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Decide about groups: some by name, or by a rule all that are not settled.
+
+    Nothing is changed in the library; `holdfast duplicates undo` takes it back.
+    """
+    if (action is None) is (strategy is None) or (strategy is None and not group) or (dry_run and strategy is None):
+        raise UsageFailed("Give groups and --action, or --strategy, with which --dry-run goes")
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        from holdfast.store.triage import GroupFilter
+
+        triage, found = holdfast.duplicates.triage, find_id(holdfast, analysis_id)
+        named = _group_ids(holdfast, found, group) if group else None
+        if strategy is not None:
+            where = GroupFilter(resolved=False, min_confidence=min_confidence)
+            chosen: dict[str, Any] = {"group_ids": named, "where": where, "include_doubtful": include_doubtful}
+            if dry_run:
+                done = triage.preview(found, strategy, **chosen)
+            else:
+                done = triage.smart_delete(found, strategy, note=note, **chosen)
+        else:
+            assert action is not None
+            assert named is not None
+            keeps = {} if keep is None else dict.fromkeys(named, keep)
+            done = triage.resolve(found, named, action, keeps=keeps, note=note)
+        if session.as_json:
+            session.write(duplicate_records.decided(done))
+        else:
+            _tell_decided(session, done, dry_run=dry_run)
+    return ExitCode.OK
+
+
+def undo(
+    context: typer.Context,
+    batch_id: Annotated[str, typer.Argument(help="What `resolve` gave.")],
+    *,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Undo what one `resolve` decided; what held before holds again."""
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        done = holdfast.duplicates.triage.undo(batch_id)
+        if session.as_json:
+            session.write({"success": True, "batch_id": done.batch_id, "groups": done.groups})
+        else:
+            session.out.print(f"Undone: {done.groups:,} groups are as they were before.")
+    return ExitCode.OK
+
+
+def export(
+    context: typer.Context,
+    analysis_id: Id,
+    form: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help=f"As what: {', '.join(Format)}.")
+    ] = Format.CSV,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; standard output when left out.")
+    ] = None,
+    *,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Write a search, or what was decided about it, for spreadsheets, programs and players.
+
+    With --json, which needs --output, it is told what was written.
+    """
+    session = Session(context, database, as_json=as_json)
+    if session.as_json and output is None:
+        raise UsageFailed("Standard output is one thing or the other: give --output with --json")
+    with session.open() as holdfast:
+        from holdfast.cli.session import write_bytes
+
+        pieces = holdfast.duplicates.exports.stream(find_id(holdfast, analysis_id), form)
+        if output is None:
+            for piece in pieces:
+                write_bytes(piece)
+            return ExitCode.OK
+        # Never half a file under the name that was asked for.
+        beside = output.with_name(f".{output.name}.part")
+        try:
+            with beside.open("wb") as file:
+                size = sum(file.write(piece) for piece in pieces)
+            beside.replace(output)
+        finally:
+            beside.unlink(missing_ok=True)
+        if session.as_json:
+            session.write({"success": True, "path": str(output), "format": form.value, "size_bytes": size})
+        else:
+            session.err.print(f"{text.safe(output)}: {text.size(size)}", soft_wrap=True)
+    return ExitCode.OK
+
+
+def apply(
+    context: typer.Context,
+    analysis_id: Id,
+    trash: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the files go; beside the library when left out.")
+    ] = None,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Move them; otherwise it is only said what would be moved.")
+    ] = False,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Move the files that were decided to go out of a library that is a folder; none is deleted."""
+    session = Session(context, database, as_json=as_json)
+    with session.open() as holdfast:
+        duplicates, found = holdfast.duplicates, find_id(holdfast, analysis_id)
+        moves = (duplicates.apply_moves if yes else duplicates.plan_moves)(found, trash)
+        stay = [move for move in moves if move.problem is not None]
+        code = ExitCode.FAILED if yes and stay else ExitCode.OK
+        if session.as_json:
+            items = [
+                {
+                    "track_id": move.track_id,
+                    "source": str(move.source),
+                    "destination": str(move.destination),
+                    "problem": move.problem,
+                }
+                for move in moves
+            ]
+            session.write({"success": code is ExitCode.OK, "dry_run": not yes, "items": items})
+            return code
+        from holdfast.cli import views
+
+        columns = [
+            views.Column(title="file", flexible=True),
+            views.Column(title="goes to", flexible=True),
+            views.Column(title="stays because"),
+        ]
+        rows = (
+            (
+                views.Middle(move.track_id),
+                views.Middle("" if move.problem else move.destination),
+                move.problem or "",
+            )
+            for move in moves
+        )
+        if moves:
+            session.out.print(views.table(session.out.width, columns, rows))
+        verb = "Moved" if yes else "Would move"
+        again = "" if yes or not moves else "; --yes does it"
+        session.out.print(f"{verb} {len(moves) - len(stay):,} files, {len(stay):,} stay{again}.")
+        return code
+
+
+def group_table(session: Session, items: list["Shown"]) -> "RenderableType":
+    """Groups as people can act on them, one a line."""
+    from rich.text import Text
+
+    from holdfast.cli import views
+
+    columns = [
+        views.Column(title="group"),
+        views.Column(title="keep", flexible=True),
+        views.Column(title="others", flexible=True),
+        views.Column(title="alike", right=True),
+        views.Column(title="tier", since=80),
+        views.Column(title="decided", since=100),
+        views.Column(title="why", since=120, flexible=True),
+    ]
+
+    def row(one: "Shown") -> tuple[views.Cell, ...]:
+        data = one.finding.data
+        tracks = [item.data for item in one.finding.items]
+        safe = data.get("tier") == "safe"
+        reasons = data.get("reason_texts") if not safe else data.get("canonical_reasons")
+        return (
+            one.finding.identity[:_SHORT_GROUP],
+            views.Middle(_named(tracks[0])),
+            views.Middle("; ".join(_named(track) for track in tracks[1:])),
+            f"{100 * (one.finding.score or 0):.0f} %",
+            Text("safe", "green") if safe else Text("look", "yellow"),
+            "" if one.decision is None else one.decision.action.value.replace("_", " "),
+            views.Middle("; ".join(str(reason) for reason in reasons or ())),
+        )
+
+    return views.table(session.out.width, columns, (row(one) for one in items))
+
+
+def _named(track: dict[str, Any]) -> str:
+    return " - ".join(str(part) for part in (track.get("artist_name"), track.get("song_name")) if part) or "?"
+
+
+def _group_ids(holdfast: "Holdfast", analysis_id: str, given: list[str]) -> list[str]:
+    """The groups that begin so, each the only one."""
+    known: list[str] = holdfast.duplicates.triage.group_ids(analysis_id, given)
+    return known
+
+
+def _tell_decided(session: Session, done: "Decided", *, dry_run: bool) -> None:
+    impact = done.impact
+    verb = "Would go" if dry_run else "Decided"
+    session.out.print(
+        f"{verb}: {impact.groups:,} groups, {impact.tracks:,} tracks, {text.size(impact.bytes)}, "
+        f"{impact.plays:,} plays."
+    )
+    for reason in dict.fromkeys(choice.reason for choice in done.skipped):
+        session.out.print(f"Left out: {done.skipped_count:,} groups in all; {reason}.", soft_wrap=True)
+    for choice in done.choices[:_FIRST] if dry_run else ():
+        kept = choice.keeps
+        session.out.print(
+            f"  {choice.group.group_id[:_SHORT_GROUP]}  keep {text.safe('-' if kept is None else kept.track_id)}: "
+            f"{choice.reason}",
+            soft_wrap=True,
+        )
+    if done.batch_id is not None:
+        session.out.print(_dim(f"holdfast duplicates undo {done.batch_id}"))
+
+
+def _dim(words: str) -> "RenderableType":
+    from rich.text import Text
+
+    return Text(words, "dim")
