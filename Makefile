@@ -27,7 +27,7 @@ check: setup ## lint, formatting, types and the direction of imports
 	$(bin)/mypy
 	$(bin)/lint-imports
 
-test: check .venv-client/.locked ## check, then all tests (some: make test tests=tests/store)
+test: check .venv-client/.locked .venv-graph/.locked ## check, then all tests (some: make test tests=tests/store)
 	$(bin)/pytest $(tests)
 
 demo: setup ## see Holdfast work, in a minute
@@ -41,6 +41,10 @@ bench-peers: .venv-peers/.locked ## make .venv-peers, which holds what Holdfast 
 .venv-client/.locked: tests/api/client-requirements.txt | setup
 	@scripts/environment .venv-client $<
 
+# A machine that it is not made for does without it; the tests then say so.
+.venv-graph/.locked: tests/support/bolt-requirements.txt | setup
+	@scripts/environment .venv-graph $< || echo "no server for the tests of the graph on Neo4j"
+
 .venv-peers/.locked: bench/peers/requirements.txt | setup
 	@scripts/environment .venv-peers $<
 
@@ -52,5 +56,5 @@ lock: ## resolve pyproject.toml anew into requirements/dev.txt
 	    --python-version 3.11 --all-extras --group dev --output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-client .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .venv-client .venv-graph .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

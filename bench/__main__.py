@@ -5,11 +5,14 @@ from bench import (
     p2_http,
     p3_read,
     p4_lists,
+    p5_fulltext,
+    p6_vector_graph,
     p7_jobs,
     p8_duplicates,
     p9_live,
     p10_retention,
     p11_staleness,
+    p11_sync,
 )
 from bench.report import run
 
@@ -20,10 +23,13 @@ if __name__ == "__main__":
             "p2": p2_http.measure,
             "p3": p3_read.measure,
             "p4": p4_lists.measure,
+            "p5": p5_fulltext.measure,
+            "p6": p6_vector_graph.measure,
             "p7": p7_jobs.measure,
             "p8": p8_duplicates.measure,
             "p9": p9_live.measure,
             "p10": p10_retention.measure,
-            "p11": p11_staleness.measure,
+            "p11": p11_sync.measure,
+            "p11-staleness": p11_staleness.measure,
         }
     )

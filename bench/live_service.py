@@ -23,6 +23,7 @@ def main() -> None:
         sa.event.listen(hf.engine._readers, "before_cursor_execute", note)
         app = FastAPI()
         app.state.holdfast = hf
+        app.state.streams = stream.OpenStreams(0)
         app.include_router(stream.router)
 
         @app.get("/figures")

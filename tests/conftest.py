@@ -12,7 +12,11 @@ from hypothesis import settings
 
 from holdfast.store import schema
 from holdfast.store.engine import Engine
+from tests.support.bolt import MISSING as NO_BOLT
+from tests.support.bolt import bolt_server
 from tests.support.postgres import Postgres, PostgresServer, PostgresUnavailable
+
+__all__ = ["bolt_server"]
 
 _TEMPLATE = "holdfast_template"
 # PostgreSQL's advisory locks are per database: this one is taken in "postgres" only.
@@ -20,6 +24,9 @@ _TEMPLATE_LOCK = 0x74657374
 _MISSING = "No PostgreSQL: "
 _SERVER = pytest.StashKey[PostgresServer]()
 _INPUT = "holdfast_postgres"
+
+# What processors are fed by are jobs, and many tests count those: they are enabled where they are tested.
+os.environ.setdefault("HOLDFAST_PROCESSORS", "")
 
 settings.register_profile("default", max_examples=60, deadline=None, derandomize=False)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, derandomize=False)
@@ -49,15 +56,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how many tests had no PostgreSQL: a skip among thousands of dots is overlooked."""
-    reports = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if isinstance(report.longrepr, tuple) and _MISSING in report.longrepr[2]
-    ]
-    if reports:
-        terminalreporter.section("PostgreSQL was not tested", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(reports)} tests skipped. {reports[0].longrepr[2]}", red=True)
+    """Say how many tests had no server: a skip among thousands of dots is overlooked."""
+    for missing, what in ((_MISSING, "PostgreSQL"), (NO_BOLT, "The graph on Neo4j")):
+        reports = [
+            report
+            for report in terminalreporter.stats.get("skipped", [])
+            if isinstance(report.longrepr, tuple) and missing in report.longrepr[2]
+        ]
+        if reports:
+            terminalreporter.section(f"{what} was not tested", sep="!", red=True, bold=True)
+            terminalreporter.line(f"{len(reports)} tests skipped. {reports[0].longrepr[2]}", red=True)
 
 
 @pytest.fixture(scope="session")

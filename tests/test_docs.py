@@ -72,6 +72,7 @@ def error_rows() -> list[str]:
 
 
 _KEPT_ONLY = {
+    "TASK_FAILED": "A task, or a call of a language model, that was kept had failed where it was done.",
     "UNEXPECTED_ERROR": "A job's handler raised an error that is not of this tree.",
     "WORKER_DRAINED": "The worker was stopped, and somebody else does the job.",
     "WORKER_LOST": "The worker was not heard of in time, and somebody else does the job.",
@@ -224,11 +225,12 @@ def test_every_variable_that_is_read_is_described() -> None:
 
 
 def test_every_event_that_is_written_is_known() -> None:
+    nouns = re.compile(r"(analysis|branch|conflict|job|repository|token)\.[a-z_]+")
     written = {
         text
         for tree in trees()
         for node in ast.walk(tree)
-        if (text := constant(node)) is not None and re.fullmatch(r"(analysis|job|token)\.[a-z_]+", text)
+        if (text := constant(node)) is not None and nouns.fullmatch(text)
     }
     assert written - EVENTS.keys() - {"analysis.run", "analysis.track"} == set()
 
@@ -273,7 +275,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,
-        env={**os.environ, "HOLDFAST_DATABASE_URL": "sqlite:///default.db"},
+        env={**os.environ, "HOLDFAST_DATABASE_URL": "sqlite:///default.db", "HOLDFAST_PROCESSORS": "fulltext"},
         check=False,
         capture_output=True,
         text=True,

@@ -29,6 +29,7 @@ PERMISSIVE = {
     "MIT-0",
     "MPL-2.0",  # by file, and we change none of its files
     "PSF-2.0",
+    "Python-2.0",
     "Unlicense",
     "Zlib",
 }
@@ -44,6 +45,7 @@ SPDX = {
     "apache license 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0",
     "bsd": "BSD",
+    "3-clause bsd license": "BSD-3-Clause",
     "bsd license": "BSD",
     "isc license (iscl)": "ISC",
     "mit": "MIT",
@@ -80,7 +82,9 @@ def licences(package: metadata.PackageMetadata) -> set[str]:
     classifiers = package.get_all("Classifier") or []
     named = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License :: OSI Approved ::")]
     named = named or package.get_all("License") or ["no licence named"]
-    return {SPDX.get(text.lower(), text) for text in named}
+    # Some give the whole text, which its first line names.
+    single = {part.strip() for text in named for part in re.split(r"\bAND\b", text.splitlines()[0])}
+    return {SPDX.get(term.lower(), term) for term in single}
 
 
 def committed_files() -> Iterator[Path]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from types import TracebackType
@@ -150,9 +150,9 @@ class AsyncHoldfast:
         finally:
             await asyncio.shield(self.in_thread(lambda: working.__exit__(None, None, None)))
 
-    def worker(self, *, concurrency: int | None = None) -> Worker:
+    def worker(self, *, concurrency: int | None = None, without: Sequence[str] = ()) -> Worker:
         """See ``Holdfast.worker``: its ``run`` is for a thread or a process of its own."""
-        return self.sync.worker(concurrency=concurrency)
+        return self.sync.worker(concurrency=concurrency, without=without)
 
     def track(self, kind: str, **options: Any) -> TrackedRun:
         """See ``Holdfast.track``: use it with ``async with``."""
@@ -172,12 +172,21 @@ class AsyncHoldfast:
     get_metrics = _Threaded(Holdfast.get_metrics)
     get_result = _Threaded(Holdfast.get_result)
     get_stats = _Threaded(Holdfast.get_stats)
+    get_thread_conversation = _Threaded(Holdfast.get_thread_conversation)
     list_analyses = _Threaded(Holdfast.list_analyses)
+    neighbourhood = _Threaded(Holdfast.neighbourhood)
+    path = _Threaded(Holdfast.path)
     pin_analysis = _Threaded(Holdfast.pin_analysis)
+    process_pending_analyses = _Threaded(Holdfast.process_pending_analyses)
+    reprocess_analysis = _Threaded(Holdfast.reprocess_analysis)
     restore_analysis = _Threaded(Holdfast.restore_analysis)
     resume_analysis = _Threaded(Holdfast.resume_analysis)
+    similar_analyses = _Threaded(Holdfast.similar_analyses)
+    search_analyses = _Threaded(Holdfast.search_analyses)
     store_analyses = _Threaded(Holdfast.store_analyses)
     store_analysis = _Threaded(Holdfast.store_analysis)
+    store_openai_interaction = _Threaded(Holdfast.store_openai_interaction)
+    store_task_analysis = _Threaded(Holdfast.store_task_analysis)
     submit = _Threaded(Holdfast.submit)
     sweep = _Threaded(Holdfast.sweep)
     unpin_analysis = _Threaded(Holdfast.unpin_analysis)

@@ -23,13 +23,17 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.ports import Clock, IdSource
+from holdfast.domain.processing import job_kind
 from holdfast.domain.progress import Phase, Progress
+from holdfast.domain.query import Field, show
 from holdfast.domain.refresh import CHECK_JOB, WATCH_JOB
 from holdfast.domain.repositories import Refs
 from holdfast.domain.retention import SWEEP_JOB
 from holdfast.domain.subjects import Subject
 from holdfast.domain.tracking import TRACK_JOB, TrackRequest
 from holdfast.functions import Decorator
+from holdfast.processors.graph.walks import Neighbourhood, Path
+from holdfast.processors.registry import Processors
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
 from holdfast.services.analyses import AnalysesService, Submission
@@ -39,21 +43,28 @@ from holdfast.services.comparison import ComparisonService
 from holdfast.services.exports import ExportHandler
 from holdfast.services.feed import Feed
 from holdfast.services.freshness import FreshnessService
+from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
+from holdfast.services.processing import ProcessHandler, ProcessingService, RebuildHandler
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
+from holdfast.services.relations import RelationsService, Similar
 from holdfast.services.repositories import RepositoriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
+from holdfast.services.search import Found, SearchService
 from holdfast.services.sync import SyncService
+from holdfast.services.tasks import TasksService
 from holdfast.services.tracking import TrackHandler, TrackingService
+from holdfast.services.transfer import TransferService
 from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
 from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
+from holdfast.tracing import spans
 from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
 from holdfast.worker import Worker, worker_name
@@ -87,6 +98,7 @@ class Holdfast:
         registry: the analyzers; register your own with ``registry.register``.
         analyses: the use cases that change analyses.
         results: those of results that were made elsewhere, and of giving results out.
+        tasks: what services have done and language models have answered.
         queries: the use cases that only look.
         accounts: tokens, anonymous clients, signed cursors.
         retention: what is not to be kept any longer.
@@ -96,10 +108,16 @@ class Holdfast:
         comparison: analyses side by side.
         feed: live events for many watchers.
         jobs: leased work.
+        transfer: everything out of a store, and into another.
+        integrity: what is wrong with what is kept.
         repositories: repositories and their branches.
         history: what was found of branches, and their figures over time.
         cache_entries: what is noted of derived files.
         sync: concurrent writers of branches, and their conflicts.
+        processors: the indexes that there are.
+        processing: how far they have come.
+        search: finding analyses by words and filters, and by what they belong to.
+        relations: what analyses are like, and what they have to do with.
         tracker: speaks for the analyses that run inside this process.
         analysis: decorates functions whose results are kept, ``@hf.analysis``; see ``Decorator``.
     """
@@ -110,6 +128,7 @@ class Holdfast:
         *,
         registry: Registry | None = None,
         handlers: Sequence[Handler] = (),
+        processor_classes: Sequence[type[Any]] = (),
         clock: Clock | None = None,
         id_source: IdSource | None = None,
         migrate: bool = True,
@@ -127,7 +146,10 @@ class Holdfast:
         except BaseException:
             self.engine.close()
             raise
-        self.store = Store(self.engine, self._clock)
+        self._span = spans()
+        enabled = settings.enabled_processors()
+        self.store = Store(self.engine, self._clock, enabled, self._span)
+        self.processors = Processors(self.engine, enabled, settings.all_processor_options(), processor_classes)
         rules = settings.rules()
         self.analyses = AnalysesService(
             self.store,
@@ -140,6 +162,7 @@ class Holdfast:
             rules=rules,
         )
         self.results = ResultsService(self.store, self._clock, self._ids, rules=rules)
+        self.tasks = TasksService(lambda about, caller: self.results.store([NewResult(**about)], caller=caller)[0])
         self.queries = QueriesService(self.store, rules)
         self.retention = RetentionService(
             self.store,
@@ -176,6 +199,9 @@ class Holdfast:
             rules=rules,
         )
         self.feed = Feed(self.store)
+        self.processing = ProcessingService(self.store, self.processors)
+        self.search = SearchService(self.store, self.processors)
+        self.relations = RelationsService(self.store, self.processors)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
             RunHandler(self.store, self.registry, spread, rules),
@@ -190,6 +216,8 @@ class Holdfast:
                 timedelta(days=settings.dead_job_days),
             ),
             WatchHandler(self.watcher),
+            RebuildHandler(self.processing, self.processors.enabled),
+            *(ProcessHandler(self.processing, name, settings.process_batch_size) for name in self.processors.enabled),
             *handlers,
         ]
         self._handlers = {handler.kind: handler for handler in all_handlers}
@@ -204,6 +232,8 @@ class Holdfast:
             rules=rules,
             take_back=lambda: self.jobs.take_back([TRACK_JOB]),
         )
+        self.transfer = TransferService(self.store, self._ids, name=self.engine.shown)
+        self.integrity = IntegrityService(self.store)
         self.tracker = Tracker(tracking, settings.lease_seconds)
         self.analysis = Decorator(lambda: self)
 
@@ -212,6 +242,7 @@ class Holdfast:
         self.tracker.close()
         self.accounts.close()
         self.feed.close()
+        self.processors.close()
         self.engine.close()
 
     @cached_property
@@ -382,20 +413,27 @@ class Holdfast:
         )
         return TrackedRun(self.tracker, request, phases)
 
-    def worker(self, *, concurrency: int | None = None) -> Worker:
+    def worker(self, *, concurrency: int | None = None, without: Sequence[str] = ()) -> Worker:
         """A worker for this store; ``run`` it.
+
+        Args:
+            concurrency: how many analyses at once; as the settings say when None.
+            without: processors that it leaves to other workers.
 
         It also keeps house, every ``sweep_seconds``, looks where branches are, and refreshes what is stale; of many
         workers one does.
         """
         self._schedule_all()
+        self.processing.prepare()
+        skipped = {job_kind(name) for name in without}
         return Worker(
             self.jobs,
-            self._handlers,
+            {kind: handler for kind, handler in self._handlers.items() if kind not in skipped},
             self.store.bell,
             name=worker_name(self._ids.random(4)),
             concurrency=concurrency or self.settings.concurrency,
             lease_seconds=self.settings.lease_seconds,
+            span=self._span,
         )
 
     def _schedule_all(self) -> None:
@@ -478,6 +516,18 @@ class Holdfast:
         found = Filter(status=statuses, tags=tuple(tags), **where)
         return self.queries.find(found, limit=limit, after=after, ascending=ascending)
 
+    def similar_analyses(self, analysis_id: str, *, limit: int = 10) -> list[Similar]:
+        """The analyses nearest in meaning to one, nearest first; see ``RelationsService.similar``."""
+        return self.relations.similar(analysis_id, limit=limit)
+
+    def neighbourhood(self, entity: str, *, hops: int = 1, limit: int = 100) -> Neighbourhood:
+        """What an analysis or another entity has to do with; see ``RelationsService.neighbourhood``."""
+        return self.relations.neighbourhood(entity, hops=hops, limit=limit)
+
+    def path(self, start: str, end: str, *, hops: int = 6) -> Path:
+        """How two entities have to do with each other; see ``RelationsService.path``."""
+        return self.relations.path(start, end, hops=hops)
+
     def cancel_analysis(self, analysis_id: str) -> Analysis:
         """Stop an analysis."""
         return self.analyses.cancel(analysis_id)
@@ -506,6 +556,40 @@ class Holdfast:
         """Remove now what is not to be kept any longer; workers do it by themselves every ``sweep_seconds``."""
         return self.retention.sweep()
 
+    def store_task_analysis(self, /, task_description: str, response_data: Any = None, **about: Any) -> Analysis:
+        """Keep what a service has done; see ``TasksService.store_task_analysis``."""
+        return self.tasks.store_task_analysis(task_description, response_data, **about)
+
+    def store_openai_interaction(self, /, request: Mapping[str, Any], response: Any = None, **about: Any) -> Analysis:
+        """Keep a call of a language model; see ``TasksService.store_openai_interaction``."""
+        return self.tasks.store_openai_interaction(request, response, **about)
+
+    def get_thread_conversation(self, thread_id: str, *, limit: int = 50) -> list[Analysis]:
+        """The analyses of a thread, oldest first."""
+        return [hit.analysis for hit in self.search.conversation(thread_id, limit=limit).items]
+
+    def search_analyses(
+        self, /, query: str = "", *, tags: Sequence[str] = (), limit: int = 20, **options: Any
+    ) -> Found:
+        """What fits a query and has each of the tags, best first; see ``SearchService.search`` for the options."""
+        wanted = [show(Field(name="tag", op="=", value=tag)) for tag in tags]
+        whole = " AND ".join([*([f"({query})"] if query.strip() else []), *wanted])
+        return self.search.search(whole, limit=limit, **options)
+
+    def process_pending_analyses(self, processor_type: str | None = None, limit: int = 10) -> int:
+        """Process what waits, here and now, without a worker; returns how many jobs were done.
+
+        Args:
+            processor_type: for this processor only.
+            limit: how many at most.
+        """
+        names = self.processors.check(None if processor_type is None else [processor_type])
+        return self.worker().run_batches([job_kind(name) for name in names], limit)
+
+    def reprocess_analysis(self, analysis_id: str, processors: Sequence[str] | None = None) -> bool:
+        """Queue an analysis to be processed anew; by every enabled processor when None."""
+        return self.processing.reprocess([analysis_id], processors) == 1
+
     def get_stats(self) -> Stats:
         """What the store holds."""
         return self.queries.stats()
@@ -524,7 +608,7 @@ def _read_refs(target: str) -> Refs:
     return read_refs(target)
 
 
-_WIRING = {"registry", "handlers", "clock", "id_source", "migrate", "create"}
+_WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}
 
 
 def _open_engine(settings: Settings, *, create: bool) -> Engine:

@@ -13,6 +13,7 @@ from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric
 from holdfast.domain.freshness import Age, Changes
 from holdfast.domain.jobs import Job, Schedule
+from holdfast.domain.processing import Processing
 from holdfast.domain.progress import Progress
 from holdfast.domain.refresh import AutoRefresh, RefreshTask
 from holdfast.domain.repositories import Branch, Repository
@@ -21,11 +22,17 @@ from holdfast.domain.tokens import Token
 
 if TYPE_CHECKING:
     from holdfast.analyzers.registry import KindRow
+    from holdfast.domain.snippets import Snippet
+    from holdfast.processors.graph.index import Node
+    from holdfast.processors.graph.walks import Link, Neighbourhood, Path
     from holdfast.services.branch_history import HistoryItem
     from holdfast.services.freshness import Staleness
-    from holdfast.services.queries import Stats
+    from holdfast.services.processing import ProcessorStatus
+    from holdfast.services.queries import Stats, Total
+    from holdfast.services.relations import Similar
     from holdfast.services.repositories import ReadBack
     from holdfast.services.retention import Plan, Sweep
+    from holdfast.services.search import Group, Hit
     from holdfast.store.runs import Attempt
 
 Record = dict[str, Any]
@@ -344,9 +351,40 @@ def sweep(value: "Sweep") -> Record:
     }
 
 
-def page(items: Sequence[Record], next_cursor: str | None = None) -> Record:
-    """A page of a list."""
-    return {"items": list(items), "next_cursor": next_cursor}
+def snippet(value: "Snippet | None") -> Record | None:
+    """A stretch of a text with what was found in it."""
+    return None if value is None else {"text": value.text, "highlights": [list(one) for one in value.highlights]}
+
+
+def hit(value: "Hit") -> Record:
+    """One analysis that was found."""
+    return {
+        "analysis": analysis(value.analysis),
+        "score": value.score,
+        "title": snippet(value.title),
+        "text": snippet(value.text),
+    }
+
+
+def group(value: "Group") -> Record:
+    """A thread, a session or a process in figures."""
+    return {**asdict(value), "first_at": time(value.first_at), "last_at": time(value.last_at)}
+
+
+def processing(value: Processing) -> Record:
+    """How far one processor has come with one analysis."""
+    return {**asdict(value), "status": value.status.value, "updated_at": time(value.updated_at)}
+
+
+def processor(value: "ProcessorStatus") -> Record:
+    """How a processor does."""
+    return {**asdict(value), "lag_seconds": round(value.lag_seconds, 3)}
+
+
+def page(items: Sequence[Record], next_cursor: str | None = None, total: "Total | None" = None) -> Record:
+    """A page of a list; with how much the whole list holds, if that was asked for."""
+    found = {"items": list(items), "next_cursor": next_cursor}
+    return found if total is None else found | {"total": {"value": total.value, "relation": total.relation.value}}
 
 
 def outcomes(items: Sequence[Record], errors: Sequence[Record]) -> Record:
@@ -441,4 +479,40 @@ def history_item(value: "HistoryItem") -> Record:
         "overall_score": value.overall_score,
         "technologies": list(value.technologies),
         "issue_count": value.issue_count,
+    }
+
+
+def similar(hits: "Sequence[Similar]") -> Record:
+    """Analyses that are like another one."""
+    return {"items": [{"score": round(hit.score, 6), "analysis": analysis(hit.analysis)} for hit in hits]}
+
+
+def neighbourhood(found: "Neighbourhood") -> Record:
+    """What is near an entity."""
+    entities = [{**node(neighbour.node), "hops": neighbour.hops} for neighbour in found.entities]
+    return {"entities": entities, "relations": [link(one) for one in found.relations], "is_whole": found.is_whole}
+
+
+def path(found: "Path") -> Record:
+    """A way from one entity to another."""
+    return {
+        "found": bool(found.nodes),
+        "entities": [node(one) for one in found.nodes],
+        "relations": [link(one) for one in found.relations],
+        "is_certain": found.is_certain,
+    }
+
+
+def node(one: "Node") -> Record:
+    """An entity."""
+    place = one.place
+    return {"kind": place.kind, "key": place.key, "label": one.label, "client_session_id": one.owner}
+
+
+def link(one: "Link") -> Record:
+    """A relation, by the kinds and keys of its ends."""
+    return {
+        "source": {"kind": one.source.place.kind, "key": one.source.place.key},
+        "kind": one.kind,
+        "target": {"kind": one.target.place.kind, "key": one.target.place.key},
     }

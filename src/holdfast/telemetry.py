@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 
 from holdfast import terminal
+from holdfast.tracing import current_ids
 
 # What has line ends of its own, made by the logging itself.
 _PARAGRAPHS = {"exception", "stack"}
@@ -23,6 +24,7 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _traced,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -47,6 +49,14 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _traced(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Which trace a line belongs to."""
+    event.update(current_ids())
+    return event
 
 
 def _harmless(

@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from holdfast.domain.errors import HoldfastError, StoreError
 from holdfast.domain.jobs import Job, backoff
-from holdfast.services import Effect, GivenBack, Handler
+from holdfast.domain.ports import Spans, no_span
+from holdfast.services import BatchHandler, Effect, GivenBack, Handler
 from holdfast.services.jobs import JobsService
 from holdfast.store.bell import Bell
 
@@ -22,6 +24,8 @@ _IDLE_SECONDS = 1.0
 _AFTER_STORE_ERROR_SECONDS = 0.5
 # How often a worker that always finds a job looks after lost jobs and schedules.
 _TEND_SECONDS = 0.25
+# How long the end waits for batches: they take moments, unless a back end hangs.
+_LANES_SECONDS = 1.0
 
 
 def worker_name(random: bytes) -> str:
@@ -44,8 +48,65 @@ class _Hold:
         return self._drain.is_set()
 
 
+class _Holds:
+    """A worker's hold on a batch of jobs."""
+
+    def __init__(self, holds: Sequence[_Hold], drain: threading.Event) -> None:
+        self._holds = holds
+        self._drain = drain
+
+    def lost(self) -> bool:
+        return all(hold.is_lost for hold in self._holds)
+
+    def draining(self) -> bool:
+        return self._drain.is_set()
+
+
+class _Settling:
+    """How the jobs of a batch end.
+
+    Attributes:
+        done: how many are done.
+    """
+
+    def __init__(self, jobs: JobsService, worker: str, holds: Sequence[_Hold]) -> None:
+        self.done = 0
+        self._jobs = jobs
+        self._worker = worker
+        self._left = {hold.job.id: hold.job for hold in holds}
+
+    def left(self) -> list[Job]:
+        """Those that have not ended."""
+        return list(self._left.values())
+
+    def settle(self, jobs: Sequence[Job], effect: Effect | None) -> None:
+        self._jobs.settle_together(self._worker, jobs, effect)
+        self._end(jobs)
+        self.done += len(jobs)
+
+    def fail(self, job: Job, error: BaseException) -> None:
+        self._end([job])
+        _tell_failed(self._jobs, job, error)
+
+    def postpone(self, jobs: Sequence[Job], error: BaseException, seconds: float) -> None:
+        self._end(jobs)
+        try:
+            self._jobs.postpone(jobs, error, seconds)
+        except StoreError as trouble:
+            _log.warning("%d jobs come back when their leases end: %s", len(jobs), trouble)
+
+    def _end(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._left.pop(job.id, None)
+
+
 class Worker:
-    """Does jobs until it is told to stop."""
+    """Does jobs until it is told to stop.
+
+    Attributes:
+        name: its name.
+        idle_seconds: how long it waits at most, where nothing tells it of new work.
+    """
 
     def __init__(
         self,
@@ -56,6 +117,7 @@ class Worker:
         name: str,
         concurrency: int,
         lease_seconds: float,
+        span: Spans = no_span,
     ) -> None:
         """Prepare to work.
 
@@ -66,17 +128,24 @@ class Worker:
             name: the worker's name, of no other worker ever.
             concurrency: how many long jobs at once.
             lease_seconds: how long it may be silent before its jobs go to others.
+            span: tells which job is being done.
         """
         self.name = name
+        self._span = span
         self._jobs = jobs
         self._handlers = handlers
         self._bell = bell
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
-        self._short = [kind for kind, handler in handlers.items() if not handler.is_long]
+        self._batched = {kind: handler for kind, handler in handlers.items() if isinstance(handler, BatchHandler)}
+        self._lanes: dict[str, threading.Thread] = {}
+        self._short = [kind for kind, handler in handlers.items() if not handler.is_long and kind not in self._batched]
         # Housekeeping is long too, but must neither wait for analyses nor keep them waiting.
         self._aside = [kind for kind, handler in handlers.items() if getattr(handler, "is_aside", False)]
-        self._long = [kind for kind, handler in handlers.items() if handler.is_long and kind not in self._aside]
+        apart = {*self._aside, *self._batched}
+        self._long = [kind for kind, handler in handlers.items() if handler.is_long and kind not in apart]
+        self.idle_seconds = _IDLE_SECONDS
+        self._batch_size: int | None = None
         self._beside: threading.Thread | None = None
         self._drain = threading.Event()
         self._holds: dict[int, _Hold] = {}
@@ -84,6 +153,10 @@ class Worker:
         self._finished = 0
         self._was_busy = False
         self._tended_at = 0.0
+
+    def set_batch(self, size: int) -> None:
+        """Give batch handlers that many jobs at a time."""
+        self._batch_size = size
 
     def stop(self) -> None:
         """Ask it to stop: long jobs are given back, ``run`` returns soon. Safe in a signal handler."""
@@ -103,7 +176,7 @@ class Worker:
                 count = self._bell.count()
                 busy = self._was_busy = self._step(threads)
                 threads = [thread for thread in threads if thread.is_alive()]
-                if until_idle and not busy and not threads:
+                if until_idle and not busy and not threads and not self._is_any_lane_busy():
                     break
                 if not busy:
                     self._bell.wait(count, self._pause())
@@ -112,6 +185,7 @@ class Worker:
             self._bell.nudge()
             for thread in threads:
                 thread.join()
+            self._leave_lanes()
             heart.join()
         return self._finished
 
@@ -126,6 +200,7 @@ class Worker:
             if short:
                 self._do_short(short)
             aside = self._claim(self._aside, 0 if self._is_beside_busy() else 1)
+            batched = self._start_lanes()
             free = self._concurrency - sum(thread.is_alive() for thread in threads if thread is not self._beside)
             long = self._claim(self._long, free)
         except StoreError as error:
@@ -137,18 +212,89 @@ class Worker:
             thread.start()
             threads.append(thread)
             self._beside = thread if hold in aside else self._beside
-        return bool(short or long or aside)
+        return bool(short or long or aside or batched)
+
+    def _start_lanes(self) -> bool:
+        """Give each batch handler that is free what waits for it; True when there was something."""
+        started = False
+        for kind, handler in self._batched.items():
+            lane = self._lanes.get(kind)
+            if handler.is_paused() or (lane is not None and lane.is_alive()):
+                continue
+            holds = self._claim([kind], self._batch_of(handler), likely=lane is not None and self._was_busy)
+            if holds:
+                # A daemon: a back end that hangs must not keep the process.
+                thread = threading.Thread(
+                    target=self._do_batch, args=(handler, holds), name=f"holdfast-{kind}", daemon=True
+                )
+                self._lanes[kind] = thread
+                thread.start()
+                started = True
+        return started
+
+    def _batch_of(self, handler: BatchHandler) -> int:
+        # Some take one at a time whatever is wanted.
+        return handler.batch if self._batch_size is None or handler.batch == 1 else self._batch_size
+
+    def _is_any_lane_busy(self) -> bool:
+        return any(lane.is_alive() for lane in self._lanes.values())
+
+    def _leave_lanes(self) -> None:
+        """Wait a moment for what is done in batches, and give back what hangs."""
+        until = time.monotonic() + _LANES_SECONDS
+        for lane in self._lanes.values():
+            lane.join(max(until - time.monotonic(), 0))
+        with self._mutex:
+            stuck = [hold for hold in self._holds.values() if hold.job.kind in self._batched]
+        for hold in stuck:
+            self._give_back(hold.job)
+        self._release(stuck)
+
+    def run_batches(self, kinds: Sequence[str], limit: int) -> int:
+        """Do ``limit`` jobs at most of batch handlers here and now; returns how many were done."""
+        heart = threading.Thread(target=self._beat, name="holdfast-heart", daemon=True)
+        heart.start()
+        try:
+            for kind in kinds:
+                handler = self._batched[kind]
+                while (left := limit - self._finished) > 0 and not handler.is_paused():
+                    before = self._finished
+                    holds = self._claim([kind], min(left, handler.batch))
+                    if not holds:
+                        break
+                    self._do_batch(handler, holds)
+                    if self._finished == before:
+                        break
+        finally:
+            self._drain.set()
+            heart.join()
+        return self._finished
+
+    def _do_batch(self, handler: BatchHandler, holds: Sequence[_Hold]) -> None:
+        settling = _Settling(self._jobs, self.name, holds)
+        try:
+            handler.handle_batch([hold.job for hold in holds], _Holds(holds, self._drain), settling)
+        except GivenBack:
+            for job in settling.left():
+                self._give_back(job)
+        except Exception as error:  # noqa: BLE001 as above
+            for job in settling.left():
+                self._failed(job, error)
+        finally:
+            self._count(settling.done)
+            self._release(holds)
+            self._bell.nudge()
 
     def _is_beside_busy(self) -> bool:
         return self._beside is not None and self._beside.is_alive()
 
     def _pause(self) -> float:
         try:
-            due = self._jobs.next_due([*self._short, *self._long, *self._aside])
+            due = self._jobs.next_due([*self._short, *self._long, *self._aside, *self._batched])
         except StoreError:
-            return _IDLE_SECONDS
+            return self.idle_seconds
         # What is due but unclaimed waits for a free thread, whose end rings the bell.
-        return _IDLE_SECONDS if due is None or due <= 0 else min(due, _IDLE_SECONDS)
+        return self.idle_seconds if due is None or due <= 0 else min(due, self.idle_seconds)
 
     def _claim(self, kinds: Sequence[str], limit: int, *, likely: bool = False) -> list[_Hold]:
         holds = [_Hold(job, self._drain) for job in self._jobs.claim(self.name, kinds, limit, likely=likely)]
@@ -164,7 +310,8 @@ class Worker:
                     self._give_back(hold.job)
                     continue
                 try:
-                    done.append((hold.job, self._handlers[hold.job.kind].handle(hold.job, hold)))
+                    with self._doing(hold.job):
+                        done.append((hold.job, self._handlers[hold.job.kind].handle(hold.job, hold)))
                 except GivenBack:
                     self._give_back(hold.job)
                 except Exception as error:  # noqa: BLE001 a handler may fail in any way, and the job keeps the reason
@@ -185,7 +332,8 @@ class Worker:
 
     def _do_long(self, hold: _Hold) -> None:
         try:
-            self._settle_one(hold.job, self._handlers[hold.job.kind].handle(hold.job, hold))
+            with self._doing(hold.job):
+                self._settle_one(hold.job, self._handlers[hold.job.kind].handle(hold.job, hold))
         except GivenBack:
             self._give_back(hold.job)
         except Exception as error:  # noqa: BLE001 as above
@@ -193,6 +341,10 @@ class Worker:
         finally:
             self._release([hold])
             self._bell.nudge()
+
+    def _doing(self, job: Job) -> AbstractContextManager[object]:
+        about = {} if job.analysis_id is None else {"analysis_id": job.analysis_id}
+        return self._span(f"job {job.kind}", job_id=job.id, attempt=job.attempt, worker=self.name, **about)
 
     def _settle_one(self, job: Job, effect: Effect | None) -> None:
         try:
@@ -218,14 +370,7 @@ class Worker:
                 return
 
     def _failed(self, job: Job, error: BaseException) -> None:
-        if isinstance(error, HoldfastError):
-            _log.warning("Job %d (%s) failed: %s", job.id, job.kind, error)
-        else:
-            _log.error("Job %d (%s) failed", job.id, job.kind, exc_info=error)
-        try:
-            self._jobs.fail(job, error)
-        except StoreError as trouble:
-            _log.warning("Job %d comes back when its lease ends: %s", job.id, trouble)
+        _tell_failed(self._jobs, job, error)
 
     def _give_back(self, job: Job) -> None:
         try:
@@ -258,3 +403,14 @@ class Worker:
                     for key in holds.keys() - kept:
                         holds[key].is_lost = True
             self._drain.wait(self._lease_seconds / 4) if not self._drain.is_set() else time.sleep(0.05)
+
+
+def _tell_failed(jobs: JobsService, job: Job, error: BaseException) -> None:
+    if isinstance(error, HoldfastError):
+        _log.warning("Job %d (%s) failed: %s", job.id, job.kind, error)
+    else:
+        _log.error("Job %d (%s) failed", job.id, job.kind, exc_info=error)
+    try:
+        jobs.fail(job, error)
+    except StoreError as trouble:
+        _log.warning("Job %d comes back when its lease ends: %s", job.id, trouble)

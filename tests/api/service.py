@@ -29,6 +29,7 @@ def _told(request: Request, error: Exception) -> JSONResponse:
 def create(hf: holdfast.Holdfast) -> FastAPI:
     app = FastAPI()
     app.state.holdfast = hf
+    app.state.streams = stream.OpenStreams(0)
     app.include_router(stream.router)
     app.add_exception_handler(errors.HoldfastError, _told)
     app.dependency_overrides[caller_of] = _caller

@@ -185,6 +185,27 @@ def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> N
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
 
 
+@pytest.mark.parametrize("body", [{"result": 1}, {"result": {"s": SECRET}}, {"kind": "sample", "target": "a"}])
+def test_of_what_has_an_id_a_stranger_learns_that_it_is_taken(
+    world: tuple[World, list[tuple[str, str]]], body: dict[str, Any]
+) -> None:
+    there, _ = world
+    bob = there.askers["other"]
+    own = there.http.post("/api/v1/analyses", json={"kind": "lint", "result": 7}, headers=bob).json()["analysis_id"]
+
+    def taken(name: str, headers: dict[str, str]) -> tuple[int, str]:
+        given = {"kind": "lint", "analysis_id": name} | body
+        return without_names(there.http.post("/api/v1/analyses", json=given, headers=headers), name)
+
+    # In the same words, whoever has it, whatever it is, and whether it can still be seen.
+    expected = taken(own, bob)
+    assert expected[0] == 409
+    assert taken(there.analysis_id, bob) == expected
+    assert there.http.delete(f"/api/v1/analyses/{there.analysis_id}", headers=there.owner).status_code == 200
+    assert taken(there.analysis_id, bob) == expected
+    assert there.http.get(f"/api/v1/analyses/{there.analysis_id}", headers=bob).status_code == 404
+
+
 def test_everybody_sees_their_own(world: tuple[World, list[tuple[str, str]]]) -> None:
     there, _ = world
     for name in ("other", "anonymous"):

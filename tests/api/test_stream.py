@@ -245,7 +245,8 @@ def test_reader_that_hangs_is_dropped(hf: Holdfast, monkeypatch: pytest.MonkeyPa
         async def receive() -> Any:
             await asyncio.Event().wait()
 
-        response = stream.EventStream(hf.feed.subscribe(LOCAL, after=0 if behind else None))
+        subscription = hf.feed.subscribe(LOCAL, after=0 if behind else None)
+        response = stream.EventStream(subscription, contextlib.nullcontext())
         task = asyncio.create_task(response({"type": "http", "client": client}, receive, send))
         if not behind:
             await asyncio.to_thread(wait_until, lambda: hf.feed._groups, 30, "the watcher")

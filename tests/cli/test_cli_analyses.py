@@ -23,6 +23,7 @@ RECORD = {
     *("progress", "finding_count", "priority", "timeout_seconds", "attempt", "cancel_requested", "version"),
     *("refreshed_from", "created_at", "started_at", "completed_at", "updated_at", "ttl_seconds", "expires_at"),
     *("retrieval_count", "max_retrievals", "is_anonymous", "is_pinned", "deleted_at"),
+    *("freshness_level", "stale_at"),
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

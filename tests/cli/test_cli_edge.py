@@ -216,7 +216,8 @@ def test_db(cli: Cli, empty_database: str, tmp_path: Path) -> None:
     assert "up to date" in cli("db", "upgrade", *there).out
     checked = cli("db", "check", *there, "--json")
     assert checked.code == 0
-    assert set(checked.json) == {"database", "schema", "schema_needed", "schema_status", "problems"}
+    told = {"database", "schema", "schema_needed", "schema_status", "problems", "found", "left", "results_checked"}
+    assert set(checked.json) == told
     assert checked.json["schema_status"] == "current"
     assert "no problem" in cli("db", "check", *there).out
     missing = tmp_path / "missing.db"

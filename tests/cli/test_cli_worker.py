@@ -18,11 +18,14 @@ JOB = {
 }
 
 
-def test_until_idle(cli: Cli) -> None:
+def test_until_idle(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_PROCESSORS", "")  # what they do counts as well
     for name in ("a", "b"):
         cli("analyze", name, "--kind", "sample", "--id", name, "--no-wait")
     status = cli("worker", "--status", "--json").json
-    assert status == {"workers": [], "jobs": [{"kind": "analysis.run", "status": "ready", "count": 2}]}
+    assert set(status) == {"workers", "jobs", "processors"}
+    assert status["workers"] == []
+    assert status["jobs"] == [{"kind": "analysis.run", "status": "ready", "count": 2}]
     done = cli("worker", "--until-idle", "--concurrency", "2", "--json")
     assert done.code == 0
     assert set(done.json) == {"worker", "finished"}

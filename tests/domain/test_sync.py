@@ -33,7 +33,9 @@ _VALUES = st.recursive(
     lambda inner: st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=6,
 )
-_CONTENTS = st.dictionaries(_NAMES | st.sampled_from(["commit_sha", "last_commit_date"]), _VALUES, max_size=5)
+# A commit and its date are one field, of plain values.
+_HEADS = st.dictionaries(st.sampled_from(["commit_sha", "last_commit_date"]), _LEAVES)
+_CONTENTS = st.tuples(st.dictionaries(_NAMES, _VALUES, max_size=5), _HEADS).map(lambda parts: parts[0] | parts[1])
 _COUNTERS = st.sets(st.sampled_from(["n", "a.n", "b"]))
 VERSIONS = st.builds(
     version,

@@ -78,7 +78,8 @@ def test_token_opens_what_it_says(hf: Holdfast, clock: FakeClock) -> None:
     assert re.fullmatch(rf"hf_{made.token.token_id}_[A-Za-z0-9_-]{{43}}", made.secret)
     assert (made.token.created_at, made.token.created_by, made.token.expires_at) == (clock.now(), "local", None)
     caller = hf.accounts.authenticate(made.secret, ip="1.2.3.4")
-    assert caller == Caller(name=f"token:{made.token.token_id}", owner="ann", role=Role.READER, ip="1.2.3.4")
+    token_id = made.token.token_id
+    assert caller == Caller(name=f"token:{token_id}", owner="ann", role=Role.READER, ip="1.2.3.4", token_id=token_id)
     assert (caller.sees, caller.is_anonymous, caller.recovers_by_ip) == ("ann", False, False)
 
 

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -33,8 +33,8 @@ def result(sha: str = "c1", minute: float | None = 0, branch: str = "feature/x",
         "ai_summary": "Good",
         "detailed_scores": {"overall_score": 85.5},
     }
-    at = None if minute is None else minutes(minute)
-    return BranchAnalysisResult(branch_name=branch, commit_sha=sha, analysis_timestamp=at, **values | fields)
+    values["analysis_timestamp"] = None if minute is None else minutes(minute)
+    return BranchAnalysisResult(branch_name=branch, commit_sha=sha, **values | fields)
 
 
 def test_stored_and_found_again(hf: Holdfast) -> None:
@@ -157,8 +157,15 @@ def test_figures_over_time(hf: Holdfast) -> None:
 def test_invalid_figures_are_refused(hf: Holdfast) -> None:
     with pytest.raises(InvalidInput):
         Point(name="score", at=START.replace(tzinfo=None), value=1)
+    for value in (float("nan"), 10**400, True):
+        with pytest.raises(InvalidInput):
+            Point(name="score", at=START, value=value)
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))
     with pytest.raises(InvalidInput):
-        Point(name="score", at=START, value=float("nan"))
+        Point(name="score", at=first, value=1)
+    with pytest.raises(InvalidInput):
+        result(analysis_timestamp=first)
+    assert result(metrics={"n": 10**400}).figures().keys() == {"overall_score", "issue_count"}
     with pytest.raises(BranchUnknown):
         hf.history.store_historical_metric("r", "none", points(1))
     hf.history.store_analysis("r", result())
@@ -166,3 +173,5 @@ def test_invalid_figures_are_refused(hf: Holdfast) -> None:
         hf.history.sample_historical_metrics("r", "feature/x", "score", every=timedelta(seconds=1))
     with pytest.raises(InvalidInput):
         hf.history.get_historical_metrics("r", "feature/x", "score", since=minutes(5), until=START)
+    with pytest.raises(InvalidInput):
+        hf.history.get_historical_metrics("r", "feature/x", "score", until=datetime(1, 1, 2, tzinfo=UTC))

@@ -1,14 +1,20 @@
 import json
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from limits import parse_many
 
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
 from holdfast.domain.errors import InvalidInput, InvalidParams, RateLimited
+from holdfast.domain.limits import Window
 from holdfast.services.limits import LimitsService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import tables
@@ -52,23 +58,70 @@ def refusal(hf: Holdfast, caller: Caller, cost: int = 1) -> RateLimited:
 
 def test_so_many_and_no_more_until_the_window_ends(hf: Holdfast, clock: FakeClock) -> None:
     assert passed(hf, ANN) == 3
-    clock.advance(59)
+    clock.advance(60)
+    # The window before has not slid away yet.
     assert passed(hf, ANN) == 0
-    clock.advance(1)
+    clock.advance(20)
+    assert passed(hf, ANN) == 1
+    clock.advance(39)
+    assert passed(hf, ANN) == 1
+    clock.advance(120)
     assert passed(hf, ANN) == 3
+
+
+def test_nobody_gets_twice_the_limit_where_windows_meet(hf: Holdfast, clock: FakeClock) -> None:
+    hf.limits.hit("start", ANN)
+    clock.advance(59)
+    assert passed(hf, ANN) == 2
+    clock.advance(2)
+    assert passed(hf, ANN) == 0
 
 
 def test_refusal_says_when_to_come_back(hf: Holdfast, clock: FakeClock) -> None:
     hf.limits.hit("start", ANN)
     error = refusal(hf, ANN, cost=3)
-    assert error.details == {"retry_after_seconds": 60, "limit": "3 per 1 minute", "remaining": 2}
+    assert error.details == {"retry_after_seconds": 120, "limit": "3 per 1 minute", "remaining": 2}
     hf.limits.hit("start", ANN, cost=2)
     clock.advance(18.5)
     for _ in range(2):
         error = refusal(hf, ANN)
-        assert error.details == {"retry_after_seconds": 42, "limit": "3 per 1 minute", "remaining": 0}
+        assert error.details == {"retry_after_seconds": 62, "limit": "3 per 1 minute", "remaining": 0}
         assert (error.code, error.retry_suggested) == ("RATE_LIMITED", True)
     json.dumps(error.details)
+
+
+@given(
+    most=st.integers(1, 20),
+    steps=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 20)), min_size=1, max_size=12),
+)
+def test_a_refusal_tells_the_very_second(most: int, steps: list[tuple[float, int]]) -> None:
+    """Come back then, and it is let through; come back a second before, and it is not."""
+    start, length = datetime(2030, 1, 1, tzinfo=UTC), timedelta(seconds=60)
+    now, window = start, Window(count=0, earlier=0, ends_at=start + length, length=length)
+    for pause, asked in steps:
+        now += timedelta(seconds=pause)
+        amount = min(asked, most)
+        if window.allows(now, amount, most):
+            window = replace(window.at(now), count=window.at(now).count + amount)
+            continue
+        free = window.free_at(now, amount, most)
+        assert now < free <= now + 2 * length
+        assert window.allows(free, amount, most)
+        assert not window.allows(free - timedelta(milliseconds=1), amount, most)
+
+
+def test_the_store_counts_as_the_rule_says(hf: Holdfast, clock: FakeClock) -> None:
+    drawn = random.Random(7)
+    window: Window | None = None
+    for _ in range(150):
+        clock.advance(drawn.choice([0, 1, 7, 20, 61, 130]) * drawn.random())
+        now, amount = clock.now(), drawn.randint(1, 3)
+        if window is None or now >= window.ends_at + window.length:
+            window = Window(count=0, earlier=0, ends_at=now + timedelta(minutes=1), length=timedelta(minutes=1))
+        allowed = window.allows(now, amount, 3)
+        assert passed(hf, ANN, 1, cost=amount) == allowed
+        if allowed:
+            window = replace(window.at(now), count=window.at(now).count + amount)
 
 
 def test_what_is_refused_does_not_count(hf: Holdfast) -> None:
@@ -114,12 +167,12 @@ def test_new_ids_give_anonymous_clients_nothing(hf: Holdfast) -> None:
 def test_several_limits_count_together_or_not_at_all(database: str, clock: FakeClock) -> None:
     with opened(database, clock, rate_limit_start="2/second; 3/minute") as hf:
         assert passed(hf, ANN) == 2
-        clock.advance(1)
+        clock.advance(2)
         assert passed(hf, ANN) == 1
-        clock.advance(1)
+        clock.advance(2)
         assert passed(hf, ANN) == 0
         assert refusal(hf, ANN).details["limit"] == "3 per 1 minute"
-        clock.advance(58)
+        clock.advance(120)
         assert passed(hf, ANN) == 2
 
 
@@ -136,7 +189,7 @@ def test_storm_costs_no_transactions(hf: Holdfast, monkeypatch: pytest.MonkeyPat
 def test_counts_that_are_over_are_forgotten(hf: Holdfast, clock: FakeClock) -> None:
     for number in range(50):
         hf.limits.hit("start", Caller(name="x", owner=f"owner{number}"))
-    clock.advance(60)
+    clock.advance(120)
     for number in range(3):
         hf.limits.hit("start", Caller(name="x", owner=f"new{number}"))
     with hf.engine.read() as connection:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.bootstrap import Holdfast
-from holdfast.domain.access import Caller
+from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.errors import (
     BranchUnknown,
     Conflict,
@@ -239,6 +239,15 @@ def test_five_hundred_branches_in_one_go(hf: Holdfast, tmp_path: Path) -> None:
     assert hf.repositories.add_repository(str(tmp_path / "r")).added == 500
     assert hf.repositories.sync_repository("r").changed == 0
     assert hf.repositories.get_branches("r").next is None
+
+
+def test_place_that_somebody_else_named_is_not_read(hf: Holdfast, tmp_path: Path) -> None:
+    make_repository(tmp_path / "secret", ["main"])
+    hf.repositories.store_repository("r", location=str(tmp_path / "secret"), caller=ANN)
+    for caller in (ANN, LOCAL):
+        with pytest.raises(Forbidden):
+            hf.repositories.sync_repository("r", caller=caller)
+    assert hf.repositories.get_branches("r", caller=ANN).items == []
 
 
 def test_what_cannot_be_read_is_said(hf: Holdfast, tmp_path: Path) -> None:

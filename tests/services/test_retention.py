@@ -470,7 +470,7 @@ def test_other_things_are_forgotten(database: str, clock: FakeClock) -> None:
             )
             run(
                 sa.insert(tables.rate_limits),
-                [{"key": f"k{n}", "count": 1, "expires_at": now if n else soon} for n in range(3)],
+                [{"key": f"k{n}", "count": 1, "earlier": 0, "expires_at": now if n else soon} for n in range(3)],
             )
             for scope in ("track:a", "kind:b/1", "analysis:gone"):
                 uow.runs.save_checkpoints(scope, {"k1": b"v", "k2": b"v"}, now)
@@ -501,15 +501,15 @@ def test_a_worker_sweeps(database: str, clock: FakeClock) -> None:
         rich(hf, 1, ttl_seconds=30)
         assert hf.jobs.schedules() == []
         hf.worker().run(until_idle=True)
-        (schedule,) = hf.jobs.schedules()
-        assert (schedule.name, schedule.kind, schedule.every_seconds) == (SWEEP_JOB, SWEEP_JOB, 60)
+        (schedule,) = [one for one in hf.jobs.schedules() if one.name == SWEEP_JOB]
+        assert (schedule.kind, schedule.every_seconds) == (SWEEP_JOB, 60)
         clock.advance(61)
         assert hf.worker().run(until_idle=True) == 1
         assert counted(hf, "analyses") == {"analyses": 0}
         assert hf.get_stats().last_cleanup == clock.now()
     with opened(database, clock, sweep_seconds=0) as hf:
         hf.worker()
-        assert hf.jobs.schedules() == []
+        assert SWEEP_JOB not in {one.name for one in hf.jobs.schedules()}
 
 
 def test_one_sweeps_at_a_time(hf: Holdfast, database: str, clock: FakeClock) -> None:
@@ -556,6 +556,8 @@ def test_what_changed_since_it_was_looked_at_stays(hf: Holdfast, clock: FakeCloc
 def test_room_is_given_back(hf: Holdfast, database: str, clock: FakeClock) -> None:
     if hf.engine.dialect == "postgresql":
         pytest.skip("PostgreSQL keeps its files and fills them again")
+    with hf.engine.read() as connection:
+        empty = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     content = [f"{number}:{hash(str(number))}" for number in range(2000)]
     for start in range(0, 400, 40):
         hf.store_analyses(
@@ -573,7 +575,7 @@ def test_room_is_given_back(hf: Holdfast, database: str, clock: FakeClock) -> No
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() == 2
     assert free <= 256
-    assert pages < 500
+    assert pages < empty + 256 + 65  # what is spare, and the ledger of it all
     hf.engine.close()
     assert path.stat().st_size == pages * 4096
     with opened(database, clock) as again:

@@ -213,7 +213,16 @@ def test_audit(store: Store) -> None:
     assert audit(5) + audit(100, before=everything[4].position) == everything
     assert names(audit(owner="o1")) == ["11", "9", "7", "5", "3", "1"]
     assert names(audit(names=["analysis.deleted"])) == ["8", "4", "0"]
+    assert names(audit(names=["analysis.deleted", "analysis.started"])) == names(everything)
     assert audit(actor="nobody") == []
+    # By its owner, by another owner, and by nobody's worker.
+    for owner, actor in (("a", "a"), ("b", "a"), (None, "a"), ("a", "b")):
+        write(store, Event(name="analysis.completed", at=START, client_session_id=owner, actor=actor))
+    assert [entry.event.client_session_id for entry in audit(actor="a")] == [None, "b", "a"]
+    assert audit(2, actor="a") + audit(9, actor="a", before=audit(2, actor="a")[-1].position) == audit(actor="a")
+    assert [entry.event.actor for entry in audit(actor="a", owner="b")] == ["a"]
+    assert audit(actor="a", names=["analysis.deleted"]) == []
+    assert len(audit(names=["analysis.completed"])) == 4
     assert names(audit(1, owner="o0", before=everything[3].position)) == ["6"]
 
 
@@ -230,7 +239,7 @@ def plan(store: Store, select: sa.Select[Any]) -> str:
 def test_every_list_has_its_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """No list reads what it does not show: none sorts, none walks the ledger from its beginning."""
     for number in range(20):
-        write(store, *(event(f"a{number}-{part}", owner=f"o{part % 125}") for part in range(250)))
+        write(store, *(event(f"{number}-{part}", owner=f"o{part % 125}", name=f"n{part % 20}") for part in range(250)))
     sqlite = store.engine.dialect == "sqlite"
     store.engine.write(lambda c: c.exec_driver_sql("ANALYZE"))
     settle(store)
@@ -249,11 +258,14 @@ def test_every_list_has_its_index(store: Store, monkeypatch: pytest.MonkeyPatch)
         uow.ledger.feed(middle, 10, owner="o4")
         uow.ledger.audit(100, before=middle)
         uow.ledger.audit(10, before=middle, owner="o4")
+        uow.ledger.audit(10, before=middle, names=["token.revoked"])
+        uow.ledger.audit(10, before=middle, actor="worker")
 
     store.follow(look)
     by_place = "PRIMARY KEY" if sqlite else "ix_ledger_transaction_sequence"
     by_owner = "ix_ledger_client_session_id_transaction_sequence"
-    for select, index in zip(seen, [by_place, by_owner] * 2, strict=True):
+    by_name, by_actor = (f"ix_ledger_{column}_transaction_sequence" for column in ("name", "actor"))
+    for select, index in zip(seen, [*[by_place, by_owner] * 2, by_name, by_owner, by_actor], strict=True):
         told = plan(store, select)
         assert index in told, told
         assert "Sort" not in told, told

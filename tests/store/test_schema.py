@@ -71,7 +71,7 @@ def test_head_is_the_newest_revision() -> None:
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [schema.HEAD]
-    assert {script.revision for script in scripts.walk_revisions()} == set(schema._REVISIONS)
+    assert {script.revision for script in scripts.walk_revisions()} == set(schema.REVISIONS)
 
 
 def test_newer_schema_is_refused(database: str) -> None:
@@ -88,8 +88,8 @@ def test_newer_schema_is_refused(database: str) -> None:
 def test_older_schema_is_upgraded_on_request_only(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(database)
     try:
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
         monkeypatch.setattr(schema, "HEAD", "9999")
-        monkeypatch.setattr(schema, "_REVISIONS", (*schema._REVISIONS, "9999"))
         with pytest.raises(SchemaOutdated):
             schema.prepare(engine)
     finally:

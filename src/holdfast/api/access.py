@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -13,6 +14,7 @@ from holdfast.domain.checks import check_name
 from holdfast.domain.errors import AuthenticationRequired, WrongOwner
 
 CLIENT_HEADER = "x-client-session-id"
+_REMEMBERED = 256
 _LOCAL_NAMES = {"localhost", "ip6-localhost"}
 
 
@@ -43,7 +45,9 @@ class Access:
         self.gives_clients = settings.anonymous_clients
         """Whether clients without a token are served, each of them its own."""
         self._recovers = settings.same_ip_recovery and self.is_local
-        self._trusted = settings.trusted_proxies
+        trusted = settings.trusted_proxies
+        # Most requests come from where others came from; to take an address apart costs more than all else here.
+        self._address = lru_cache(_REMEMBERED)(lambda peer, hops: client_ip(peer, hops, trusted))
 
     def credentials(self, request: HTTPConnection) -> Credentials:
         """What the request says."""
@@ -52,7 +56,7 @@ class Access:
         return Credentials(
             token=token.strip() if scheme.lower() == "bearer" and token.strip() else None,
             client_id=request.headers.get(CLIENT_HEADER),
-            ip=client_ip(peer, request.headers.getlist("x-forwarded-for"), self._trusted),
+            ip=self._address(peer, tuple(request.headers.getlist("x-forwarded-for"))),
         )
 
     def caller(self, given: Credentials) -> Caller:
@@ -106,6 +110,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(_REMEMBERED)
 def names_this_machine(host: str) -> bool:
     """Whether a Host header is this machine's own."""
     try:

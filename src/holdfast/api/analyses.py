@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from holdfast import records
 from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import Doors, IdempotencyKey, Store, Writer
+from holdfast.api.deps import Doors, IdempotencyKey, Store, Versions, Writer
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
@@ -27,10 +27,12 @@ async def _refresh(request: Request) -> Refresh:
     return await parsed(request, Refresh) if await request.body() else Refresh()
 
 
-@router.delete("", operation_id="delete_analysis", response_model=DeletedOut, responses=answers(404, 410))
-def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+@router.delete("", operation_id="delete_analysis", response_model=DeletedOut, responses=answers(404, 410, 412))
+def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Put an analysis into the trash; a run under way stops."""
-    return render.json(deleted(store.analyses.delete(analysis_id, caller=caller), store.settings))
+    value = store.analyses.delete(analysis_id, versions=versions, caller=caller)
+    headers = None if value.deleted_at is None else {"etag": render.etag_of(value, store.freshness.age(value))}
+    return render.json(deleted(value, store.settings), headers=headers)
 
 
 def deleted(value: Analysis, settings: Settings) -> records.Record:
@@ -50,11 +52,11 @@ def deleted(value: Analysis, settings: Settings) -> records.Record:
     operation_id="cancel_analysis",
     status_code=202,
     response_model=AnalysisOut,
-    responses=answers(404, 409, 410),
+    responses=answers(404, 409, 410, 412),
 )
-def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Stop an analysis; what was found so far is kept."""
-    return _accepted(store, store.analyses.cancel(analysis_id, caller=caller))
+    return _accepted(store, store.analyses.cancel(analysis_id, versions=versions, caller=caller))
 
 
 @router.post(
@@ -62,15 +64,20 @@ def cancel_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Re
     operation_id="resume_analysis",
     status_code=202,
     response_model=AnalysisOut,
-    responses=answers(404, 409, 410, body=True),
+    responses=answers(404, 409, 410, 412, body=True),
     openapi_extra=body_doc("Resume", required=False),
 )
 def resume_analysis(
-    analysis_id: AnalysisId, caller: Writer, store: Store, how: Annotated[Resume, Depends(_resume)]
+    analysis_id: AnalysisId,
+    caller: Writer,
+    store: Store,
+    how: Annotated[Resume, Depends(_resume)],
+    versions: Versions,
 ) -> Response:
     """Queue an ended analysis again, to go on from its last checkpoint."""
     store.limits.hit("start", caller)
-    return _accepted(store, store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, caller=caller))
+    value = store.analyses.resume(analysis_id, timeout_seconds=how.timeout_seconds, versions=versions, caller=caller)
+    return _accepted(store, value)
 
 
 @router.post(
@@ -107,36 +114,36 @@ def refresh_analysis(
     "/restore",
     operation_id="restore_analysis",
     response_model=AnalysisOut,
-    responses=answers(404, 409, 410),
+    responses=answers(404, 409, 410, 412),
     tags=["retention"],
 )
-def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+def restore_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Take an analysis out of the trash."""
-    return _shown(store, store.analyses.restore(analysis_id, caller=caller))
+    return _shown(store, store.analyses.restore(analysis_id, versions=versions, caller=caller))
 
 
 @router.put(
     "/pin",
     operation_id="pin_analysis",
     response_model=AnalysisOut,
-    responses=answers(404, 409, 410),
+    responses=answers(404, 409, 410, 412),
     tags=["retention"],
 )
-def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+def pin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Keep retention away from an analysis."""
-    return _shown(store, store.analyses.pin(analysis_id, caller=caller))
+    return _shown(store, store.analyses.pin(analysis_id, versions=versions, caller=caller))
 
 
 @router.delete(
     "/pin",
     operation_id="unpin_analysis",
     response_model=AnalysisOut,
-    responses=answers(404, 409, 410),
+    responses=answers(404, 409, 410, 412),
     tags=["retention"],
 )
-def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store) -> Response:
+def unpin_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Let retention decide about an analysis again."""
-    return _shown(store, store.analyses.unpin(analysis_id, caller=caller))
+    return _shown(store, store.analyses.unpin(analysis_id, versions=versions, caller=caller))
 
 
 def _shown(store: Holdfast, value: Analysis) -> Response:
@@ -145,5 +152,6 @@ def _shown(store: Holdfast, value: Analysis) -> Response:
 
 
 def _accepted(store: Holdfast, value: Analysis, **more: Any) -> Response:
-    place = {"location": f"/api/v1/analyses/{value.analysis_id}"}
-    return render.json(records.analysis(value, store.freshness.age(value)) | more, 202, place)
+    age = store.freshness.age(value)
+    place = {"location": f"/api/v1/analyses/{value.analysis_id}", "etag": render.etag_of(value, age)}
+    return render.json(records.analysis(value, age) | more, 202, place)

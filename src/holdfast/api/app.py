@@ -1,17 +1,17 @@
 """The application: its routers, its layers, its document."""
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
-from importlib import import_module
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 import holdfast
 from holdfast.api import (
     accounts,
     analyses,
+    audit,
     branches,
     comparison,
     conflicts,
@@ -22,10 +22,14 @@ from holdfast.api import (
     middleware,
     openapi,
     persistence,
+    processing,
     refresh,
+    relations,
     repositories,
     results,
     retention,
+    search,
+    shortcut,
     stream,
     sync,
     system,
@@ -34,6 +38,7 @@ from holdfast.api import (
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
+from holdfast.api.reading import Reader
 from holdfast.api.schemas import duplicates as of_duplicates
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
 from holdfast.api.schemas.persistence import CleanupWanted
@@ -45,6 +50,9 @@ from holdfast.bootstrap import Holdfast
 _THREADS = 64
 _PARTS = (
     lists,
+    search,
+    processing,
+    relations,
     analyses,
     comparison,
     results,
@@ -58,6 +66,7 @@ _PARTS = (
     conflicts,
     retention,
     jobs,
+    audit,
     accounts,
     stream,
     system,
@@ -86,11 +95,17 @@ def create_app(hf: Holdfast) -> FastAPI:
     Args:
         hf: the store; it stays the caller's to close.
     """
+    access = Access(hf)
+    reader = Reader(hf, access)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        yield
+        reader.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(reader.close)
 
     app = FastAPI(
         title="Holdfast",
@@ -102,16 +117,22 @@ def create_app(hf: Holdfast) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        # Requests are traced where there is somebody to tell, see ``tracing``; the figures are Prometheus'.
+        telemetry={"auto_configure": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.holdfast = hf
-    app.state.access = access = Access(hf)
+    app.state.access = access
+    app.state.reader = reader
     app.state.metrics = metrics = Metrics(hf)
+    app.state.streams = stream.OpenStreams(hf.settings.streams_per_caller)
     errors.install(app)
     for part in _PARTS:
         app.include_router(part.router)
+    app.include_router(jobs.schedules)
     openapi.install(app, *_BODIES)
     settings = hf.settings
     # The last one added is the first to see a request.
+    app.add_middleware(shortcut.Shortcut, routes=results.router.routes)
     app.add_middleware(
         middleware.Guarded,
         access=access,
@@ -119,13 +140,4 @@ def create_app(hf: Holdfast) -> FastAPI:
         body_timeout_seconds=settings.body_timeout_seconds,
     )
     app.add_middleware(middleware.Observed, metrics=metrics)
-    _trace(app)
     return app
-
-
-def _trace(app: FastAPI) -> None:
-    """Tell OpenTelemetry, where it is installed and told where to send to."""
-    if "OTEL_EXPORTER_OTLP_ENDPOINT" not in os.environ and "OTEL_TRACES_EXPORTER" not in os.environ:
-        return
-    with contextlib.suppress(ModuleNotFoundError):
-        import_module("opentelemetry.instrumentation.fastapi").FastAPIInstrumentor.instrument_app(app)

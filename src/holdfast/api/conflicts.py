@@ -8,13 +8,13 @@ from holdfast import records
 from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store, Writer, body_of
-from holdfast.api.errors import PreconditionFailed, PreconditionRequired
+from holdfast.api.errors import VersionRequired
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import LIST_LIMIT, Cursor, Findable, Limit
 from holdfast.api.preconditions import IfMatch, etag, versions_of
 from holdfast.api.schemas import repository as schemas
 from holdfast.domain.conflicts import Conflict
-from holdfast.domain.errors import VersionConflict
+from holdfast.domain.errors import StaleVersion, VersionConflict
 
 router = APIRouter(prefix="/api/v1/conflicts", tags=["sync"])
 
@@ -59,12 +59,12 @@ def choose(
     seen = versions_of(if_match)
     if if_match is None:
         value = store.sync.get_conflict(conflict_id, caller=caller)
-        raise PreconditionRequired(conflict_id=conflict_id, version=value.version, etag=tag_of(value))
+        raise VersionRequired(conflict_id=conflict_id, version=value.version, etag=tag_of(value))
     expected = None if seen is None else (seen[0], seen[1] if len(seen) > 1 else 0)
     try:
         value = store.sync.resolve_conflict(
             conflict_id, choice.resolution, merged=choice.merged, expected=expected, caller=caller
         )
     except VersionConflict as error:
-        raise PreconditionFailed(error.message, **error.details) from error
+        raise StaleVersion(error.message, **error.details) from error
     return render.json(records.conflict(value), headers={"etag": tag_of(value)})

@@ -8,6 +8,7 @@ import msgspec
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller
 from holdfast.domain.errors import InvalidCursor
+from holdfast.domain.processing import Ranked
 from holdfast.store.lists import Place
 
 
@@ -35,6 +36,18 @@ class Cursors:
     def after(self, place: Place | None) -> str | None:
         """The cursor of the page that begins there; None when there is none."""
         return self._accounts.sign_place(self._name, place, self._caller, scope=self._query)
+
+    def ranked(self, cursor: str) -> Place | Ranked | None:
+        """Where a page of a search ended: by rank, or by time where nothing was ranked."""
+        try:
+            return self.place(cursor)
+        except InvalidCursor:
+            score, key = self._accounts.unsign(f"rank:{self._name}", cursor, self._caller, scope=self._query)
+            return Ranked(score=score, key=key)
+
+    def after_ranked(self, hit: Ranked) -> str:
+        """The cursor of the page that begins after that hit."""
+        return self._accounts.sign(f"rank:{self._name}", [hit.score, hit.key], self._caller, scope=self._query)
 
     def value(self, cursor: str | None, first: Any) -> Any:
         """The number or id where the page before ended; ``first`` without a cursor."""

@@ -1,5 +1,6 @@
 """What routes ask for: the store, who calls, and a way to call the services beside the event loop."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -8,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from holdfast.api.access import Access, Credentials
 from holdfast.api.body import parsed
+from holdfast.api.reading import Reader
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
 from holdfast.domain.errors import Forbidden
@@ -25,6 +27,12 @@ def access_of(request: Request) -> Access:
     """The rules of who is let in."""
     access: Access = request.app.state.access
     return access
+
+
+def reader_of(request: Request) -> Reader:
+    """What reads analyses for many requests at once."""
+    reader: Reader = request.app.state.reader
+    return reader
 
 
 def credentials_of(request: Request) -> Credentials:
@@ -81,6 +89,25 @@ async def _known(caller: "Asker") -> Caller:
     return caller
 
 
+_IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        max_length=1024,
+        description="The ETag of what the change was made for: 412 if it has changed.",
+    ),
+]
+_VERSION = re.compile(r'(?:W/)?"(\d{1,18})(?:\.\d+)?(?:\.[a-z_]*)?"')
+
+
+async def _versions(if_match: _IfMatch = None) -> frozenset[int] | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
+    # What was never a tag of ours matches nothing.
+    return frozenset(int(match[1]) for match in found if match is not None)
+
+
 Asker = Annotated[Caller, Depends(caller_of)]
 Writer = Annotated[Caller, Depends(_writer)]
 Admin = Annotated[Caller, Depends(_admin)]
@@ -88,6 +115,8 @@ Known = Annotated[Caller, Depends(_known)]
 Store = Annotated[Holdfast, Depends(holdfast_of)]
 Doors = Annotated[Access, Depends(access_of)]
 Given = Annotated[Credentials, Depends(credentials_of)]
+# For verbs, which mean the same whatever the version: "stop it", "keep it"; for new content see ``preconditions``.
+Versions = Annotated[frozenset[int] | None, Depends(_versions)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

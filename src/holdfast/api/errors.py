@@ -54,6 +54,13 @@ class InvalidRequest(errors.InvalidInput):
     code = "INVALID_REQUEST"
 
 
+class VersionRequired(errors.HoldfastError):
+    """The change must say which version it was made for."""
+
+    code = "VERSION_REQUIRED"
+    suggestions = ("Send the ETag of what you have as If-Match", "Read it first: the answer has its ETag")
+
+
 class RouteNotFound(errors.NotFound):
     """There is nothing at this address."""
 
@@ -74,21 +81,6 @@ class ForeignHost(errors.HoldfastError):
     # A page of any site may name this machine by a name of its own (DNS rebinding) and so reach a local service.
     code = "FOREIGN_HOST"
     suggestions = ("Use http://localhost or http://127.0.0.1", "To be reached by others, serve with tokens")
-
-
-class PreconditionRequired(errors.Conflict):
-    """The change must say which version it is a change of."""
-
-    code = "PRECONDITION_REQUIRED"
-    suggestions = ("Send `If-Match` with the ETag of what you have read",)
-
-
-class PreconditionFailed(errors.Conflict):
-    """Somebody else changed it in the meantime."""
-
-    code = "PRECONDITION_FAILED"
-    suggestions = ("Look at `details.current`, or read it again, and repeat the change",)
-    retry_suggested = True
 
 
 class Unexpected(errors.HoldfastError):
@@ -114,11 +106,12 @@ STATUSES: tuple[tuple[type[errors.HoldfastError], int], ...] = (
     (errors.AnalysisGone, 410),
     (errors.NotFound, 404),
     (errors.RateLimited, 429),
-    (PreconditionRequired, 428),
-    (PreconditionFailed, 412),
+    (errors.StaleVersion, 412),
+    (VersionRequired, 428),
     (errors.Conflict, 409),
     (errors.InvalidDatabaseUrl, 500),
     (errors.InvalidInput, 422),
+    (errors.ProcessorUnavailable, 503),
     (errors.StoreCorrupt, 500),
     (errors.StoreError, 503),
     (errors.HoldfastError, 500),

@@ -9,11 +9,13 @@ from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Store
 from holdfast.api.openapi import answers
-from holdfast.api.params import LIST_LIMIT, Cursor, Limit
-from holdfast.api.schemas.job import JobOut, JobPage
+from holdfast.api.params import LIST_LIMIT, Count, Cursor, Limit
+from holdfast.api.schemas.job import JobOut, JobPage, SchedulePage
 from holdfast.domain.jobs import JobStatus
+from holdfast.services.queries import Relation, Total
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+schedules = APIRouter(prefix="/api/v1/schedules", tags=["jobs"])
 
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -26,13 +28,25 @@ def list_jobs(
     status: Annotated[JobStatus | None, Query(description="Only these; dead: out of attempts.")] = None,
     limit: Limit = LIST_LIMIT,
     cursor: Cursor = None,
+    count: Count = None,
 ) -> Response:
     """List jobs by number: those that wait, those under way, and the dead."""
     cursors = Cursors(store, caller, "jobs", {"status": status})
     found = store.jobs.listing(status, after=cursors.value(cursor, 0), limit=limit + 1)
     shown = found[:limit]
     following = shown[-1].id if len(found) > limit else None
-    return render.json(records.page([records.job(one) for one in shown], cursors.after_value(following)))
+    total = None
+    if count is not None:
+        # Few enough to be counted, as those that are done are no more.
+        known = (number for (_, of), number in store.jobs.counts().items() if status is None or of == status.value)
+        total = Total(value=sum(known), relation=Relation.EXACT)
+    return render.json(records.page([records.job(one) for one in shown], cursors.after_value(following), total))
+
+
+@schedules.get("", operation_id="list_schedules", response_model=SchedulePage, responses=answers())
+def list_schedules(_: Admin, store: Store) -> Response:
+    """List the jobs that come again and again, by name; there are few, so this is all of them."""
+    return render.json(records.page([records.schedule(one) for one in store.jobs.schedules()]))
 
 
 @router.post("/{job_id}/retry", operation_id="retry_job", response_model=JobOut, responses=answers(404))

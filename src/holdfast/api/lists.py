@@ -12,12 +12,13 @@ from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store
 from holdfast.api.errors import InvalidRequest
 from holdfast.api.openapi import answers
-from holdfast.api.params import LIST_LIMIT, AnalysisId, Cursor, Findable, Limit, Name
+from holdfast.api.params import LIST_LIMIT, AnalysisId, Count, Cursor, Findable, Limit, Name
 from holdfast.api.schemas.analysis import AnalysisPage, AttemptPage
 from holdfast.api.schemas.finding import FindingPage, MetricPage
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.findings import Severity
+from holdfast.services.queries import Total
 from holdfast.store.lists import Filter
 
 router = APIRouter(prefix="/api/v1", tags=["analyses"])
@@ -43,6 +44,7 @@ def list_analyses(  # noqa: PLR0913 each is a filter of its own
     order: Annotated[Literal["asc", "desc"], Query(description="Oldest or newest first.")] = "desc",
     limit: Limit = LIST_LIMIT,
     cursor: Cursor = None,
+    count: Count = None,
 ) -> Response:
     """List analyses by time of creation; what is expired or in the trash is left out."""
     if (subject_kind is None) != (subject_key is None):
@@ -63,11 +65,12 @@ def list_analyses(  # noqa: PLR0913 each is a filter of its own
     found = store.queries.find(
         Filter(**where), limit=limit, after=cursors.place(cursor), ascending=order == "asc", caller=caller
     )
-    return render.json(_page(store, found.items, cursors.after(found.next)))
+    total = None if count is None else store.queries.count(Filter(**where), exact=count == "exact", caller=caller)
+    return render.json(_page(store, found.items, cursors.after(found.next), total))
 
 
-def _page(store: Holdfast, items: Sequence[Analysis], cursor: str | None) -> records.Record:
-    return records.page([records.analysis(one, store.freshness.age(one)) for one in items], cursor)
+def _page(store: Holdfast, items: Sequence[Analysis], cursor: str | None, total: Total | None = None) -> records.Record:
+    return records.page([records.analysis(one, store.freshness.age(one)) for one in items], cursor, total)
 
 
 @router.get("/trash", operation_id="list_trash", response_model=AnalysisPage, responses=answers(), tags=["retention"])
@@ -92,6 +95,7 @@ def list_findings(
     severity: Annotated[list[Severity], Query(description="One of these.")] = [],  # noqa: B006 as above
     limit: Limit = LIST_LIMIT,
     cursor: Cursor = None,
+    count: Count = None,
 ) -> Response:
     """List what an analysis found, in its own order."""
     wanted = tuple(dict.fromkeys(severity))
@@ -100,7 +104,10 @@ def list_findings(
     found = store.queries.findings(analysis_id, severities=wanted, after=after, limit=limit + 1, caller=caller)
     shown = found[:limit]
     following = shown[-1][0] if len(found) > limit else None
-    return render.json(records.page([records.finding(*one) for one in shown], cursors.after_value(following)))
+    total = None
+    if count is not None:
+        total = store.queries.count_findings(analysis_id, severities=wanted, caller=caller)
+    return render.json(records.page([records.finding(*one) for one in shown], cursors.after_value(following), total))
 
 
 @router.get(

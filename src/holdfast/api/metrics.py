@@ -36,13 +36,20 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._store = CollectorRegistry(auto_describe=False)
         self._store.register(_StoreFigures(holdfast))
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        known = self._known.get(key)
+        if known is None:
+            # So many as there are routes and statuses; to look them up by their labels costs more than to count.
+            known = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+            self._known[key] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format; asks the store."""
@@ -64,6 +71,7 @@ class _StoreFigures(Collector):
         try:
             stats = self._holdfast.queries.stats()
             waiting = self._holdfast.jobs.counts()
+            lags = self._holdfast.processing.lags()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -80,3 +88,11 @@ class _StoreFigures(Collector):
         for (kind, status), count in sorted(waiting.items()):
             jobs.add_metric([kind, status], count)
         yield jobs
+        behind = GaugeMetricFamily(
+            "holdfast_processing_lag_seconds",
+            "How long the next analysis of an index has waited.",
+            labels=["processor"],
+        )
+        for name, seconds in lags.items():
+            behind.add_metric([name], seconds)
+        yield behind

@@ -17,12 +17,12 @@ _MEANINGS = {
     408: "The body did not arrive in time.",
     409: "It conflicts with what is kept, or with the status.",
     410: "It has expired, is used up, or was deleted.",
-    412: "It is at another version; the details say which, and what it is now.",
+    412: "It is at another version than If-Match says; the details say which.",
     413: "The body is too large; the details say how large it is and how large it may be.",
     415: "The body is not JSON.",
     421: "The request came by a name that is not this machine's.",
     422: "A field is not valid; the details say which, and why.",
-    428: "The change must say by If-Match which version it is a change of.",
+    428: "The change must say by If-Match which version it was made for.",
     429: "Too many requests; Retry-After says when to try again.",
     500: "Something unforeseen; the log says more.",
     503: "The store is away; Retry-After says when to try again.",
@@ -33,6 +33,9 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"client": []}, {}]
 
 TAGS = [
     {"name": "analyses", "description": "Analyses: asked for, kept, found, followed, refreshed and removed."},
+    {"name": "relations", "description": "What analyses are like, and what they have to do with."},
+    {"name": "search", "description": "Finding analyses by words, filters, and what they belong to."},
+    {"name": "processing", "description": "The indexes that searches read, and what feeds them."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
     {"name": "duplicates", "description": "Music libraries searched for duplicates, and what is decided about them."},
@@ -41,6 +44,7 @@ TAGS = [
     {"name": "retention", "description": "What is kept no longer, and the trash."},
     {"name": "freshness", "description": "What is stale, and refreshing it."},
     {"name": "jobs", "description": "Leased work."},
+    {"name": "audit", "description": "What happened, who did it, and when."},
     {"name": "accounts", "description": "Tokens and anonymous clients."},
     {"name": "service", "description": "What the service says of itself."},
 ]

@@ -1,7 +1,7 @@
 """Parameters that many routes have."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
 from pydantic import AfterValidator
@@ -26,6 +26,10 @@ def _findable(value: str) -> str:
 Findable = Annotated[str, AfterValidator(_findable)]
 AnalysisId = Annotated[str, Path(description="The analysis.", examples=["0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55"])]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many at most.")]
+Count = Annotated[
+    Literal["exact", "estimate"] | None,
+    Query(description="Tell how much the list holds: counted as far as 10,000, or about."),
+]
 Cursor = Annotated[
     str | None, Query(max_length=1024, description="`next_cursor` of the page before, with the same filters and order.")
 ]

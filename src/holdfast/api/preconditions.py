@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 
 from fastapi import Header
 
-from holdfast.api.errors import InvalidRequest, PreconditionFailed, PreconditionRequired
-from holdfast.domain.errors import VersionConflict
+from holdfast.api.errors import InvalidRequest, VersionRequired
+from holdfast.domain.errors import StaleVersion, VersionConflict
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ def changed(if_match: str | None, change: Callable[[int | None], T]) -> T:
         change: does it, at that version only; 0 for what must be new, None for any.
 
     Raises:
-        PreconditionRequired: there is something already, and the header is missing.
-        PreconditionFailed: it is at another version.
+        VersionRequired: there is something already, and the header is missing.
+        StaleVersion: it is at another version.
     """
     seen = versions_of(if_match)
     if if_match is None:
@@ -61,5 +61,5 @@ def changed(if_match: str | None, change: Callable[[int | None], T]) -> T:
         return change(None if seen is None else seen[0])
     except VersionConflict as error:
         if if_match is None:
-            raise PreconditionRequired(**error.details) from error
-        raise PreconditionFailed(error.message, **error.details) from error
+            raise VersionRequired(**error.details) from error
+        raise StaleVersion(error.message, **error.details) from error

@@ -36,7 +36,7 @@ def get_staleness_info(repo_id: RepoId, branch_name: BranchName, caller: Asker, 
 @router.get(
     "/refresh/stale-branches/{repo_id}",
     operation_id="get_stale_branches",
-    response_model=schemas.StaleBranches,
+    response_model=schemas.StaleBranchPage,
     responses=answers(404),
 )
 def get_stale_branches(

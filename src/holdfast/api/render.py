@@ -35,7 +35,10 @@ def plain(value: Any) -> Record:
 
 
 def etag_of(value: Analysis, age: Age) -> str:
-    """Names the state of an analysis; that it grows old changes it too."""
+    """Names the state of an analysis: its version, how often it was retrieved, and how old it has grown.
+
+    If-Match compares the version alone: neither a retrieval nor age between reading and changing takes anything away.
+    """
     return f'"{value.version}.{value.retrieval_count}.{age.level or ""}"'
 
 
@@ -66,15 +69,14 @@ def one(request: Request, value: Analysis, age: Age) -> Response:
     return json(records.analysis(value, age), headers={"etag": etag, "cache-control": "private, no-cache"})
 
 
-def payload(request: Request, digest: str, frame: bytes) -> Response:
+def payload(taken: str, digest: str, frame: bytes) -> Response:
     """A result's bytes: as they are kept for who takes zstd, otherwise unpacked, and packed anew for who takes gzip.
 
     Args:
-        request: says what is taken.
+        taken: the encoding to answer in, see ``accepted``.
         digest: SHA-256 of the content.
         frame: the content as it is kept.
     """
-    taken = accepted(request.headers.get("accept-encoding", ""))
     headers = {"vary": "Accept-Encoding", "cache-control": "private, no-cache"}
     if taken == "zstd":
         content, headers["content-encoding"] = frame, "zstd"

@@ -1,11 +1,12 @@
 """One analysis and its result: the routes that must be cheap, so they read their request themselves."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from holdfast import records
 from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import access_of, called, credentials_of
+from holdfast.api.deps import access_of, called, credentials_of, holdfast_of, reader_of
 from holdfast.api.openapi import answers, body_doc, header, path_id
 from holdfast.api.params import idempotency_key
 from holdfast.api.routing import PlainRoute
@@ -80,12 +81,8 @@ def _place(analysis: Analysis) -> str:
 async def get_analysis(request: Request) -> Response:
     """One analysis; looking counts nothing."""
     analysis_id = request.path_params["analysis_id"]
-
-    def work(store: Holdfast, caller: Caller) -> Response:
-        analysis = store.queries.get(analysis_id, caller=caller)
-        return render.one(request, analysis, store.freshness.age(analysis))
-
-    return await called(request, work)
+    _, analysis, _ = await reader_of(request).read(credentials_of(request), analysis_id)
+    return render.one(request, analysis, holdfast_of(request).freshness.age(analysis))
 
 
 @router.get(
@@ -99,17 +96,17 @@ async def get_analysis(request: Request) -> Response:
 async def get_result(request: Request) -> Response:
     """The result of an analysis; counts where its retrievals are limited, and only then."""
     analysis_id = request.path_params["analysis_id"]
-
-    def work(store: Holdfast, caller: Caller) -> Response:
-        analysis, frame = store.queries.packed_result(analysis_id, caller=caller)
-        assert analysis.result is not None
-        if render.is_known(request, f'"{analysis.result.hash}"'):
-            return render.unchanged(f'"{analysis.result.hash}"', vary="Accept-Encoding")
-        digest = analysis.result.hash
-        if analysis.max_retrievals is not None:
-            analysis, frame = store.results.retrieve(analysis_id, caller=caller)
-            assert analysis.result is not None
-            digest = analysis.result.hash
-        return render.payload(request, digest, frame)
-
-    return await called(request, work)
+    caller, analysis, frame = await reader_of(request).read(credentials_of(request), analysis_id, result=True)
+    assert analysis.result is not None
+    if render.is_known(request, f'"{analysis.result.hash}"'):
+        return render.unchanged(f'"{analysis.result.hash}"', vary="Accept-Encoding")
+    if analysis.max_retrievals is not None:
+        retrieve = holdfast_of(request).results.retrieve
+        analysis, frame = await run_in_threadpool(retrieve, analysis_id, caller=caller)
+    assert analysis.result is not None
+    assert frame is not None
+    digest, taken = analysis.result.hash, render.accepted(request.headers.get("accept-encoding", ""))
+    if taken == "zstd":
+        return render.payload(taken, digest, frame)
+    # Unpacked, and for gzip packed anew: not in the loop, as it may be large.
+    return await run_in_threadpool(render.payload, taken, digest, frame)

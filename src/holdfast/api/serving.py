@@ -2,31 +2,36 @@
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from uvicorn.supervisors.multiprocess import Multiprocess
 
 from holdfast.api.access import authenticates, is_loopback
 from holdfast.api.app import create_app
+from holdfast.api.processes import Processes, handling
 from holdfast.api.stream import StreamingServer
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.errors import HoldfastError, StoreUnavailable
-from holdfast.settings import read_settings
+from holdfast.settings import Settings
 from holdfast.telemetry import configure_logging
+from holdfast.tracing import export_spans
 
 # Answers under way get so long to be whole. Two seconds are all that a supervisor may have to wait, and the worker
 # and the database's connections take theirs of it.
 _GRACE_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class NotAuthenticated(HoldfastError):
@@ -78,26 +83,38 @@ def serve(holdfast: Holdfast, *, host: str, port: int, workers: int, works: bool
         if workers == 1:
             _Server(_config(create_app(holdfast)), holdfast, stopping).run([listener])
         else:
-            stack.enter_context(_shared(holdfast))
-            _Processes(_config("holdfast.api.serving:application", workers), listener, stopping).run()
+            with _shared(holdfast):
+                Processes(partial(_answer, holdfast.settings, _level(), listener), workers, stopping).run()
 
 
-def application() -> FastAPI:
-    """The application of one of several processes, set up by the environment."""
-    settings = read_settings()
-    configure_logging(os.environ.get(_LEVEL, settings.log_level), settings.log_format)
+def _answer(settings: Settings, level: str, listener: socket.socket) -> None:
+    """One of several processes: as one alone, over a store of its own."""
+    configure_logging(level, settings.log_format)
+    export_spans()
     _log_as_we_do()
-    return create_app(Holdfast(settings, migrate=False, create=False))
+    # The terminal tells all processes of Ctrl-C at once; these hear of it by the one that started them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Holdfast(settings, migrate=False, create=False) as holdfast:
+        server = _Server(_config(create_app(holdfast)), holdfast, lambda: None, (signal.SIGTERM,))
+        threading.Thread(target=_outlived, args=(server,), name="holdfast-parent", daemon=True).start()
+        server.run([listener])
 
 
-_LEVEL = "_HOLDFAST_SERVE_LOG_LEVEL"
+def _outlived(server: uvicorn.Server) -> None:
+    """Nobody stops who has lost the process that started it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    server.should_exit = True
 
 
-def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
+def _level() -> str:
+    return logging.getLevelName(logging.getLogger("holdfast").getEffectiveLevel())
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        factory=isinstance(app, str),
-        workers=workers,
         log_config=None,
         access_log=False,
         # Whom to believe about addresses is a setting of ours; see access.client_ip.
@@ -111,10 +128,17 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
 class _Server(StreamingServer):
     """Ends by a signal as by a normal end, and tells that it begins to end."""
 
-    def __init__(self, config: uvicorn.Config, holdfast: Holdfast, stopping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        holdfast: Holdfast,
+        stopping: Callable[[], None],
+        signals: Sequence[signal.Signals] = _SIGNALS,
+    ) -> None:
         super().__init__(config, holdfast.feed)
         self._holdfast = holdfast
         self._stopping = stopping
+        self._signals = signals
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A worker that waits for work hears at once that it is to stop; not in the signal's handler, as it locks.
@@ -123,7 +147,7 @@ class _Server(StreamingServer):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with _handling(self.handle_exit):
+        with handling(self.handle_exit, self._signals):
             yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -132,35 +156,6 @@ class _Server(StreamingServer):
             # The second one does not wait.
             os._exit(128 + sig)
         super().handle_exit(sig, frame)
-
-
-class _Processes(Multiprocess):
-    """As one, over several processes."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, stopping: Callable[[], None]) -> None:
-        super().__init__(config, [listener])
-        self._stopping = stopping
-
-    def run(self) -> None:
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            self._stopping()
-            if self.should_exit.is_set():
-                for process in self.processes:
-                    process.kill()
-            self.should_exit.set()
-
-        with _handling(stop):
-            super().run()
-
-
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextmanager
@@ -188,25 +183,18 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _shared(holdfast: Holdfast) -> Iterator[None]:
-    """What the processes have in common: the settings, and a folder for their figures."""
+    """What the processes have in common: the database, and a folder for their figures."""
     if holdfast.engine.dialect == "sqlite" and holdfast.settings.database_path() is None:
         raise StoreUnavailable("Several processes cannot share this database")
     with tempfile.TemporaryDirectory(prefix="holdfast-metrics-") as folder:
-        given = {
-            "HOLDFAST_DATABASE_URL": holdfast.settings.database_url,
-            "PROMETHEUS_MULTIPROC_DIR": folder,
-            _LEVEL: logging.getLevelName(logging.getLogger("holdfast").getEffectiveLevel()),
-        }
-        before = {name: os.environ.get(name) for name in given}
-        os.environ.update(given)
+        # Read by the library when it is imported, in each of them.
+        before, os.environ[_FIGURES] = os.environ.get(_FIGURES), folder
         try:
             yield
         finally:
-            for name, old in before.items():
-                if old is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = old
+            del os.environ[_FIGURES]
+            if before is not None:
+                os.environ[_FIGURES] = before
 
 
 def _log_as_we_do() -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -19,8 +20,9 @@ from holdfast.api.params import LIST_LIMIT, AnalysisId, Findable, Limit
 from holdfast.api.schemas.event import AnalysisProgress, EventPage
 from holdfast.documents import to_json
 from holdfast.domain.access import Caller
+from holdfast.domain.addresses import subscriber
 from holdfast.domain.analysis import Status
-from holdfast.domain.errors import InvalidCursor
+from holdfast.domain.errors import InvalidCursor, RateLimited
 from holdfast.services.feed import Feed, Subscription
 
 _DIGITS = 19
@@ -29,6 +31,8 @@ _CUT_SECONDS = 10.0
 _STOP_SECONDS = 0.5
 # How long one chunk may take: who still catches up has no queue that could overflow.
 _CHUNK_SECONDS = 60.0
+# When somebody with too many streams may have lost one.
+_RETRY_SECONDS = 5
 _POLL_SECONDS = {Status.RUNNING: 1.0, Status.QUEUED: 2.0}
 
 # The addresses of clients that did not read their stream's end; the server, which has their connections, drops them.
@@ -44,6 +48,36 @@ LastEventIdQuery = Annotated[
 ]
 
 
+class OpenStreams:
+    """How many streams each caller has open here. Of the event loop alone."""
+
+    def __init__(self, most: int) -> None:
+        """Let each have ``most``; 0 for any number."""
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    def check(self, who: str) -> None:
+        """Raise RateLimited when they have all that they may."""
+        if self._most and self._open[who] >= self._most:
+            raise RateLimited(
+                f"You have {self._most} streams open here, and may not have more",
+                limit=self._most,
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+
+    @contextlib.contextmanager
+    def one(self, who: str) -> Iterator[None]:
+        """One more, as long as the block lasts."""
+        self.check(who)
+        self._open[who] += 1
+        try:
+            yield
+        finally:
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+
 class EventStream(Response):
     """A response that lasts as long as its subscription and its client do.
 
@@ -53,8 +87,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, subscription: Subscription) -> None:
-        """Send what ``subscription`` gets."""
+    def __init__(self, subscription: Subscription, opened: contextlib.AbstractContextManager[None]) -> None:
+        """Send what ``subscription`` gets; it is ``opened`` meanwhile."""
+        self._opened = opened
         # Not the base's: it would render a body and say how long it is.
         self.status_code = 200
         self.background = None
@@ -66,6 +101,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until it ends."""
+        with self._opened:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         end = asyncio.get_running_loop().create_future()
         self._subscription.on_end = lambda: None if end.done() else end.set_result(None)
         sender = asyncio.create_task(self._send(send))
@@ -247,14 +286,19 @@ async def _stream(
     names: Sequence[str],
     kinds: Sequence[str],
 ) -> Response:
-    subscribe = holdfast_of(request).feed.subscribe
+    holdfast, streams = holdfast_of(request), request.app.state.streams
+    # New anonymous ids cost nothing: their streams count by address, as all that they do.
+    who = subscriber(caller.ip) if caller.is_anonymous and caller.ip is not None else caller.owner
+    # Before the store is asked, and once more when the stream begins.
+    streams.check(who)
+    subscribe = holdfast.feed.subscribe
     subscription = await run_in_threadpool(
         subscribe, caller, analysis_id=analysis_id, after=after, names=names, kinds=kinds
     )
     if subscription.is_over and after is not None:
         # A browser connects again when a stream ends; this tells it that there is nothing more to come.
         return Response(status_code=204)
-    return EventStream(subscription)
+    return EventStream(subscription, streams.one(who))
 
 
 def _json(value: Any) -> Response:

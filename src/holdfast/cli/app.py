@@ -21,6 +21,7 @@ from holdfast import records
 from holdfast.cli import (
     analyses,
     comparison,
+    configuration,
     conflicts,
     database,
     demo,
@@ -29,9 +30,13 @@ from holdfast.cli import (
     jobs,
     keeping,
     look,
+    processing,
+    relations,
     repositories,
+    search,
     serve,
     tokens,
+    transfer,
     worker,
 )
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
@@ -80,6 +85,7 @@ conflicts_app = typer.Typer(name="conflicts", **_settings)
 jobs_app = typer.Typer(name="jobs", **_settings)
 token_app = typer.Typer(name="token", **_settings)
 db_app = typer.Typer(name="db", **_settings)
+config_app = typer.Typer(name="config", **_settings)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 Typer's form of a callback
@@ -156,7 +162,13 @@ def _token(context: typer.Context) -> None:
 
 @db_app.callback()
 def _db(context: typer.Context) -> None:
-    """Make, upgrade and check the database."""
+    """Make, upgrade, check, back up and move the database."""
+    _help_alone(context)
+
+
+@config_app.callback()
+def _config(context: typer.Context) -> None:
+    """See the settings, and where they come from."""
     _help_alone(context)
 
 
@@ -191,6 +203,25 @@ _add(
 _add(
     app, "show", look.show, "show 0198f3a2", "show 0198f3a2 --severity high --limit 100", "show 0198f3a2 --raw > r.json"
 )
+_add(
+    app,
+    "search",
+    search.search,
+    "search timeout",
+    "search 'error (kind:code OR tag:\"release 2\") NOT owner:ci created>=2026-01-01'",
+    "search 'status:failed' --facet kind --json",
+)
+_add(app, "thread", search.thread, "thread conversation-456 --verbose", "thread nightly --by session --limit 10")
+_add(app, "process", processing.process, "process", "process --processor-type fulltext --limit 50")
+_add(
+    app,
+    "reprocess",
+    processing.reprocess,
+    "reprocess 0198f3a2 --processors fulltext",
+    "reprocess --all",
+    "reprocess --failed",
+)
+_add(app, "status", processing.status, "status", "status --analysis-id 0198f3a2 --json")
 _add(app, "progress", analyses.progress, "progress 0198f3a2 --follow")
 _add(app, "cancel", analyses.cancel, "cancel 0198f3a2")
 _add(app, "resume", analyses.resume, "resume 0198f3a2", "resume 0198f3a2 --timeout 3600")
@@ -217,6 +248,15 @@ _add(
     "refresh my-repo main --in 2h",
     "refresh my-repo main --mark",
 )
+_add(app, "similar", relations.similar, "similar 0198f3a2")
+_add(
+    app,
+    "neighbourhood",
+    relations.neighbourhood,
+    "neighbourhood 0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55",
+    "neighbourhood technology:python --hops 2",
+)
+_add(app, "path", relations.path, "path technology:python tag:nightly")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
 _add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
@@ -263,6 +303,16 @@ _add(
 )
 _add(duplicates_app, "apply", duplicates.apply, "duplicates apply 0198f3a2", "duplicates apply 0198f3a2 --yes")
 app.add_typer(duplicates_app)
+_add(
+    app,
+    "export",
+    transfer.export,
+    "export everything.jsonl.zst",
+    "export nightly.jsonl --tag nightly --since 2026-01-01",
+    "export - --kind code | gzip > code.jsonl.gz",
+    "export analyses.json --format analyses --tags decision --tags analysis",
+)
+_add(app, "import", transfer.import_, "import everything.jsonl.zst", "import results.sarif", "import - < run.json")
 _add(repo_app, "add", repositories.add, "repo add .", "repo add ~/src/app --id app")
 _add(repo_app, "list", repositories.list_repositories, "repo list")
 _add(repo_app, "sync", repositories.sync, "repo sync", "repo sync app --json")
@@ -303,8 +353,24 @@ _add(token_app, "list", tokens.list_tokens, "token list", "token list --json")
 _add(token_app, "revoke", tokens.revoke, "token revoke 5f0c9a417be3d2a8")
 app.add_typer(token_app)
 _add(db_app, "upgrade", database.upgrade, "db upgrade --database postgresql://app@db.example.org/holdfast")
-_add(db_app, "check", database.check)
+_add(db_app, "check", database.check, "db check", "db check --repair --json")
+_add(
+    db_app,
+    "backup",
+    transfer.backup,
+    "db backup /backups/holdfast.zst",
+    "db backup - | ssh backup 'cat > holdfast.zst'",
+)
+_add(
+    db_app,
+    "restore",
+    transfer.restore,
+    "db restore /backups/holdfast.zst --database sqlite:///restored.db",
+)
+_add(db_app, "migrate-to", transfer.migrate_to, "db migrate-to postgresql://app@db.example.org/holdfast")
 app.add_typer(db_app)
+_add(config_app, "show", configuration.show, "config show", "config show --json | jq .settings.database_url")
+app.add_typer(config_app)
 _add(app, "version", look.version)
 
 

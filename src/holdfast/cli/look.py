@@ -20,12 +20,14 @@ from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Severity
 from holdfast.domain.freshness import Age
+from holdfast.domain.tasks import TASK
 
 if TYPE_CHECKING:
     from holdfast.services.queries import Stats
 
 
-def _names(values: type[StrEnum]) -> str:
+def names(values: type[StrEnum]) -> str:
+    """The values of an enumeration, as help lists them."""
     return ", ".join(value.value for value in values)
 
 
@@ -33,15 +35,17 @@ def list_analyses(  # noqa: PLR0913, PLR0917 each is an option of the command li
     context: typer.Context,
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only this kind.")] = None,
     status: Annotated[
-        list[Status] | None, typer.Option(metavar="STATUS", help=f"Only these; repeatable: {_names(Status)}.")
+        list[Status] | None, typer.Option(metavar="STATUS", help=f"Only these; repeatable: {names(Status)}.")
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="Only those with each of these; repeatable.")
+        list[str] | None,
+        typer.Option("--tag", "--tags", metavar="TAG", help="Only those with each of these; repeatable."),
     ] = None,
     subject: Annotated[
         str | None, typer.Option(metavar="KIND:KEY", help="Only of this subject, as `show` names it.")
     ] = None,
     thread_id: Annotated[str | None, typer.Option(metavar="ID", help="Only of this chain.")] = None,
+    task_name: Annotated[str | None, typer.Option(metavar="NAME", help="Only of tasks of this name.")] = None,
     session_id: Annotated[str | None, typer.Option(metavar="ID", help="Only of this working session.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="OWNER", help="Only of this owner.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
@@ -66,6 +70,10 @@ def list_analyses(  # noqa: PLR0913, PLR0917 each is an option of the command li
         if not colon or not key:
             raise InvalidInput("A subject is given as KIND:KEY, as `holdfast show` names it", field="subject")
         where["subject"] = (subject_kind, key)
+    if task_name is not None:
+        if subject is not None:
+            raise InvalidInput("A task's name is a subject: give one of them", field="task_name")
+        where["subject"] = (TASK, task_name)
     with session.open() as holdfast:
         after = None if cursor is None else place_of(cursor)
         page = holdfast.list_analyses(
@@ -100,7 +108,7 @@ def show(  # noqa: PLR0913 each is an option of the command line
     findings: Annotated[bool, typer.Option(help="With what it found.")] = True,
     severity: Annotated[
         list[Severity] | None,
-        typer.Option(metavar="SEVERITY", help=f"Only these findings; repeatable: {_names(Severity)}."),
+        typer.Option(metavar="SEVERITY", help=f"Only these findings; repeatable: {names(Severity)}."),
     ] = None,
     limit: Annotated[
         int | None,

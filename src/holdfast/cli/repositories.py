@@ -12,6 +12,7 @@ from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session, cursor_of, place_of
+from holdfast.domain.context import LOCAL_OWNER
 
 if TYPE_CHECKING:
     from holdfast.services.repositories import ReadBack
@@ -54,7 +55,7 @@ def sync(
         after = None
         while True:
             page = holdfast.repositories.list_repositories(limit=_ALL, after=after)
-            found += [one.repo_id for one in page.items if one.location]
+            found += [one.repo_id for one in page.items if one.location and one.client_session_id == LOCAL_OWNER]
             after = page.next
             if after is None:
                 break

@@ -93,12 +93,14 @@ class Session:
         from holdfast.bootstrap import Holdfast
         from holdfast.settings import read_settings
         from holdfast.telemetry import configure_logging
+        from holdfast.tracing import export_spans
 
         settings = read_settings(database_url=self.database)
         level = settings.log_level
         if log_level is not None and "log_level" not in settings.model_fields_set:
             level = log_level  # type: ignore[assignment]  # one of the levels
         configure_logging(level, settings.log_format)
+        export_spans()
         with Holdfast(settings, migrate=migrate, create=create) as holdfast:
             yield holdfast
 
@@ -136,8 +138,7 @@ def console(*, stderr: bool) -> "Console":
 
 def database_name(holdfast: "Holdfast") -> str:
     """The database's URL as people give it, without its password."""
-    engine = holdfast.engine
-    return engine.url.set(drivername=engine.dialect).render_as_string(hide_password=True)
+    return holdfast.engine.shown()
 
 
 def find_id(holdfast: "Holdfast", given: str) -> str:

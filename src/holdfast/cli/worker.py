@@ -21,13 +21,25 @@ if TYPE_CHECKING:
     from holdfast.bootstrap import Holdfast
 
 
-def worker(
+def worker(  # noqa: PLR0913 each is an option of the command line
     context: typer.Context,
     concurrency: Annotated[
         int | None,
         typer.Option(min=1, max=64, metavar="NUMBER", help="How many analyses at once; HOLDFAST_CONCURRENCY, else 1."),
     ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="SECONDS", help="How often to look without being told that something waits; 1."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, metavar="NUMBER", help="How many analyses a processor gets at a time."),
+    ] = None,
     *,
+    no_vector_store: Annotated[
+        bool, typer.Option("--no-vector-store", help="Leave the vector index to other workers.")
+    ] = False,
+    no_graph_db: Annotated[bool, typer.Option("--no-graph-db", help="Leave the graph to other workers.")] = False,
     until_idle: Annotated[bool, typer.Option("--until-idle", "--once", help="Do what is due, then end.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only say what waits and who works.")] = False,
     database: Database = None,
@@ -44,7 +56,12 @@ def worker(
             return _status(session, holdfast)
         from holdfast.cli.live import handling
 
-        made = holdfast.worker(concurrency=concurrency)
+        left = [name for name, is_left in (("vector", no_vector_store), ("graph", no_graph_db)) if is_left]
+        made = holdfast.worker(concurrency=concurrency, without=left)
+        if interval is not None:
+            made.idle_seconds = interval
+        if batch_size is not None:
+            made.set_batch(batch_size)
         told = False
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -74,8 +91,10 @@ def _status(session: Session, holdfast: "Holdfast") -> ExitCode:
         {"worker": name, "jobs": number, "lease_until": records.time(last[name])} for name, number in owners.items()
     ]
     waiting = [{"kind": kind, "status": state, "count": number} for (kind, state), number in sorted(counts.items())]
+    processors = holdfast.processing.status()
     if session.as_json:
-        session.write({"workers": workers, "jobs": waiting})
+        shown = [records.processor(one) for one in processors]
+        session.write({"workers": workers, "jobs": waiting, "processors": shown})
         return ExitCode.OK
     for row in waiting:
         typer.echo(f"{row['count']:>7,}  {row['kind']} {row['status']}")

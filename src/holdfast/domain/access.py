@@ -31,6 +31,7 @@ class Caller:
         is_anonymous: whether they are a client that nobody vouches for.
         ip: where they ask from, if known.
         recovers_by_ip: whether they may also see anonymous results that were asked for from the same address.
+        token_id: the token that they have shown, if any; it may end while they are served.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Caller:
     is_anonymous: bool = False
     ip: str | None = None
     recovers_by_ip: bool = False
+    token_id: str | None = None
 
     @property
     def sees(self) -> str | None:

@@ -1,13 +1,13 @@
 """What was found of a branch at a commit, by whatever analysed it."""
 
 import hashlib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.domain.checks import check_name
+from holdfast.domain.checks import check_moment, check_name
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Finding, Severity
 from holdfast.domain.fingerprint import canonical_json
@@ -49,8 +49,8 @@ class BranchAnalysisResult:
     def __post_init__(self) -> None:
         check_branch_name(self.branch_name)
         check_name(self.commit_sha, "commit_sha", 256)
-        if self.analysis_timestamp is not None and self.analysis_timestamp.utcoffset() is None:
-            raise InvalidInput("analysis_timestamp needs a time zone", field="analysis_timestamp")
+        if self.analysis_timestamp is not None:
+            check_moment(self.analysis_timestamp, "analysis_timestamp")
         for what in self.technologies:
             check_name(what, "technologies", _TAG_LENGTH)
 
@@ -110,7 +110,7 @@ class BranchAnalysisResult:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _finding(issue: Any) -> Finding:

@@ -2,10 +2,11 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
-from holdfast.domain.errors import InvalidInput, InvalidParams
+from holdfast.domain.errors import InvalidInput, InvalidParams, StaleVersion
 
 N = TypeVar("N", float | None, int | None)
 
@@ -53,6 +54,17 @@ def check_metrics(metrics: Mapping[str, float]) -> None:
             raise InvalidInput(f"The metric {name!r} is no finite number", field="metrics")
 
 
+def check_moment(value: datetime, what: str) -> datetime:
+    """Return ``value`` if it is a moment with a time zone that has a date in UTC, or raise InvalidInput."""
+    if value.utcoffset() is None:
+        raise InvalidInput(f"{what} needs a time zone", field=what)
+    try:
+        value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"{what} is in no year of the calendar", field=what) from error
+    return value
+
+
 def check_positive(name: str, value: N) -> N:
     """Return ``value`` if it is None or greater than 0 and sensible, or raise InvalidParams."""
     if value is not None and not 0 < value <= _LARGEST:
@@ -72,3 +84,13 @@ def check_priority(priority: int) -> int:
     if not -_LARGEST <= priority <= _LARGEST:
         raise InvalidParams(f"priority must be between -{_LARGEST} and {_LARGEST}", field="priority")
     return priority
+
+
+def check_version(version: int, wanted: Collection[int] | None, analysis_id: str | None = None) -> None:
+    """Raise StaleVersion unless ``version`` is one of those ``wanted``; None wants none in particular."""
+    if wanted is not None and version not in wanted:
+        raise StaleVersion(
+            f"It is at version {version} by now, which the change was not made for",
+            analysis_id=analysis_id,
+            version=version,
+        )

@@ -283,6 +283,11 @@ class ContentConflict(Conflict):
     code = "CONTENT_CONFLICT"
     suggestions = ("Use another id", "Leave the id out to get a new one")
 
+    @classmethod
+    def of(cls, analysis_id: str) -> "ContentConflict":
+        """The one answer whoever has the id, and whatever for: an id is all that a stranger learns to be there."""
+        return cls(f"The id {analysis_id} is taken by other content", analysis_id=analysis_id)
+
 
 class IdempotencyConflict(Conflict):
     """The idempotency key was used for another request."""
@@ -319,6 +324,14 @@ class VersionConflict(Conflict):
     code = "VERSION_CONFLICT"
     suggestions = ("Read it again and repeat the change",)
     retry_suggested = True
+
+
+class StaleVersion(VersionConflict):
+    """It is no longer at the version that the change was made for."""
+
+    code = "STALE_VERSION"
+    suggestions = ("Read it again, and repeat the change with its ETag if it still makes sense",)
+    retry_suggested = False
 
 
 class RefreshUnderWay(Conflict):
@@ -394,6 +407,48 @@ class ProcessLost(RunError):
         "Run it again: what it saved with `run.save` is there",
     )
     retry_suggested = True
+
+
+class ProcessorError(HoldfastError):
+    """A processor failed."""
+
+    code = "PROCESSOR_ERROR"
+
+
+class ProcessorUnavailable(ProcessorError):
+    """A processor's back end is away."""
+
+    code = "PROCESSOR_UNAVAILABLE"
+    suggestions = ("Start it, or correct its settings; what waits for it is done then",)
+    retry_suggested = True
+
+
+class EmbeddingFailed(ProcessorError):
+    """A text cannot be embedded."""
+
+    code = "EMBEDDING_FAILED"
+    suggestions = ("Look at what the model says of it", "Use another model")
+
+
+class EntityNotFound(NotFound):
+    """There is no such entity."""
+
+    code = "ENTITY_NOT_FOUND"
+    suggestions = ("Name its kind and key as the neighbourhood of an analysis shows them",)
+
+
+class UnknownProcessor(InvalidInput):
+    """There is no processor of that name."""
+
+    code = "UNKNOWN_PROCESSOR"
+    suggestions = ("List the processors with `holdfast status`",)
+
+
+class InvalidQuery(InvalidInput):
+    """The query cannot be understood."""
+
+    code = "INVALID_QUERY"
+    suggestions = ("Put quotation marks around what is to be taken literally",)
 
 
 class NoCurrentRun(HoldfastError):

@@ -30,9 +30,14 @@ def uuid7(at: datetime, random: bytes) -> str:
     return str(uuid.UUID(bytes=bytes(value)))
 
 
+def is_id(value: str) -> bool:
+    """Whether ``value`` may serve as an id."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def check_id(value: str, what: str = "analysis_id") -> str:
     """Return ``value`` if it may serve as an id, or raise InvalidId; ids are never used as file names."""
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not is_id(value):
         raise InvalidId(f"{what} {str(value)[:140]!r} is not a valid id", field=what)
     return value
 

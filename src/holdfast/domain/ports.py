@@ -1,6 +1,7 @@
 """The seams: what Holdfast asks of the world, and what it asks of an analyzer."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -22,6 +23,19 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
         ...
+
+
+class Spans(Protocol):
+    """Tells others what is done meanwhile, and how long it takes."""
+
+    def __call__(self, name: str, /, **attributes: str | int) -> AbstractContextManager[object]:
+        """What is done in the block has this name."""
+        ...
+
+
+def no_span(_name: str, /, **_attributes: str | int) -> AbstractContextManager[object]:
+    """Tells nobody."""
+    return nullcontext()
 
 
 class IdSource(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.domain.checks import check_name, check_positive
+from holdfast.domain.checks import check_moment, check_name, check_positive
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.fingerprint import canonical_json
 from holdfast.domain.ids import check_id
@@ -173,8 +173,8 @@ class BranchInfo:
             check_name(self.commit_sha, "commit_sha", _SHA_LENGTH)
         for what in ("last_commit_date", "declared_at"):
             moment = getattr(self, what)
-            if moment is not None and moment.utcoffset() is None:
-                raise InvalidInput(f"{what} needs a time zone", field=what)
+            if moment is not None:
+                check_moment(moment, what)
         if self.metadata is not None:
             if not isinstance(self.metadata, dict):
                 raise InvalidInput("metadata must be an object", field="metadata")

@@ -1,10 +1,10 @@
 """Figures over time."""
 
-import math
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from holdfast.domain.checks import check_name
+from holdfast.domain.checks import check_moment, check_name
 from holdfast.domain.errors import InvalidInput
 
 _LARGEST_SAMPLE = 10_000
@@ -28,9 +28,9 @@ class Point:
 
     def __post_init__(self) -> None:
         check_name(self.name, "name", 256)
-        if self.at.utcoffset() is None:
-            raise InvalidInput("at needs a time zone", field="at")
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not math.isfinite(self.value):
+        check_moment(self.at, "at")
+        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if not is_number or not abs(self.value) <= sys.float_info.max:
             raise InvalidInput(f"The metric {self.name!r} is no finite number", field="value")
 
 
@@ -55,8 +55,8 @@ class Sample:
 
 def check_range(since: datetime, until: datetime, every: timedelta | None) -> None:
     """Raise InvalidInput unless a range of figures may be asked for so."""
-    if since.utcoffset() is None or until.utcoffset() is None:
-        raise InvalidInput("A range of time needs time zones", field="since")
+    check_moment(since, "since")
+    check_moment(until, "until")
     if since > until:
         raise InvalidInput("The range ends before it begins", field="until")
     if every is not None and (every < timedelta(milliseconds=1) or (until - since) / every > _LARGEST_SAMPLE):

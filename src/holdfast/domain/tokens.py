@@ -58,7 +58,8 @@ class Token:
     def caller(self, ip: str | None) -> Caller:
         """Who shows it."""
         # By its id, since anybody may choose the name of a worker or of another token.
-        return Caller(name=f"token:{self.token_id}", owner=self.owner, role=self.role, ip=ip)
+        name = f"token:{self.token_id}"
+        return Caller(name=name, owner=self.owner, role=self.role, ip=ip, token_id=self.token_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

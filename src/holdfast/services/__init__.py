@@ -4,8 +4,8 @@ What a worker does is a handler: it computes outside of any transaction and retu
 in the transaction that removes the job. So the effect of a job happens exactly once, whoever is killed when.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from holdfast.domain.analysis import ErrorInfo
 from holdfast.domain.jobs import Job
@@ -23,6 +23,26 @@ class Lease(Protocol):
 
     def draining(self) -> bool:
         """Whether the worker is about to stop and wants its jobs back."""
+        ...
+
+
+class Settling(Protocol):
+    """How a batch's jobs end; each of these is one transaction."""
+
+    def settle(self, jobs: Sequence[Job], effect: Effect | None) -> None:
+        """Remove jobs and write their common effect; it is written though some of them were lost meanwhile.
+
+        Raises:
+            Exception: the effect failed, and all is as before.
+        """
+        ...
+
+    def fail(self, job: Job, error: BaseException) -> None:
+        """An attempt failed: repeat it later, or bury the job after its last one."""
+        ...
+
+    def postpone(self, jobs: Sequence[Job], error: BaseException, seconds: float) -> None:
+        """Give jobs back for later; the attempt does not count."""
         ...
 
 
@@ -61,5 +81,29 @@ class Handler(Protocol):
 
         Returns:
             Whether a dead job should be kept for somebody to look at.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchHandler(Handler, Protocol):
+    """A handler that does many jobs at once, in a thread of its own.
+
+    Attributes:
+        batch: how many jobs it takes at a time.
+    """
+
+    batch: int
+
+    def is_paused(self) -> bool:
+        """Whether it takes no jobs for now."""
+        ...
+
+    def handle_batch(self, jobs: Sequence[Job], lease: Lease, settling: Settling) -> None:
+        """Do the jobs, and settle each of them.
+
+        Raises:
+            GivenBack: it stopped because the worker drains; those that are not settled go back.
+            Exception: those that are not settled have failed.
         """
         ...

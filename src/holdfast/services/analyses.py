@@ -1,6 +1,6 @@
 """Analyses: asked for, cancelled, resumed, deleted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from holdfast.analyzers.registry import Registry
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis, Status
-from holdfast.domain.checks import check_positive, check_priority, check_tags
+from holdfast.domain.checks import check_positive, check_priority, check_tags, check_version
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
     AnalysisGone,
@@ -303,16 +303,22 @@ class AnalysesService:
         kept = uow.analyses.latest(same, fingerprint=wanted.fingerprint)
         return kept if kept is not None and kept.value.answers(wanted, uow.now, self._reuse) else None
 
-    def cancel(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+    def cancel(self, analysis_id: str, *, versions: Collection[int] | None = None, caller: Caller = LOCAL) -> Analysis:
         """Stop an analysis; one that runs ends as soon as its worker hears of it, within a second.
+
+        Args:
+            analysis_id: the analysis.
+            versions: only if it is at one of these; whichever it is at when None.
+            caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
+            StaleVersion: it is at another version.
             IllegalMove: it has ended already.
         """
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            stored = _found(uow, analysis_id, caller, versions)
             change = stored.value.cancel_asked(uow.now, caller.name)
             uow.save(stored, change)
             if change.value.status.ended:
@@ -321,22 +327,31 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def resume(self, analysis_id: str, *, timeout_seconds: float | None = None, caller: Caller = LOCAL) -> Analysis:
+    def resume(
+        self,
+        analysis_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        versions: Collection[int] | None = None,
+        caller: Caller = LOCAL,
+    ) -> Analysis:
         """Queue an analysis that failed, timed out or was cancelled again; it goes on from its last checkpoint.
 
         Args:
             analysis_id: the analysis.
             timeout_seconds: how long the attempt may run; as long as the one before when None; 0 for no limit.
+            versions: only if it is at one of these; whichever it is at when None.
             caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
+            StaleVersion: it is at another version.
             IllegalMove: it has not ended, is complete, or was not run by a worker.
         """
         check_positive("timeout_seconds", timeout_seconds or None)
 
         def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            stored = _found(uow, analysis_id, caller, versions)
             value = stored.value
             if not value.location:
                 raise IllegalMove(
@@ -352,7 +367,14 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def delete(self, analysis_id: str, *, purge: bool = False, caller: Caller = LOCAL) -> Analysis:
+    def delete(
+        self,
+        analysis_id: str,
+        *,
+        purge: bool = False,
+        versions: Collection[int] | None = None,
+        caller: Caller = LOCAL,
+    ) -> Analysis:
         """Put an analysis into the trash, from where it may be restored for a while; a run under way stops.
 
         It is invisible at once, and its input may be run again.
@@ -360,16 +382,19 @@ class AnalysesService:
         Args:
             analysis_id: the analysis.
             purge: drop it for good, with its result, findings and checkpoints; also one that is in the trash.
+            versions: only if it is at one of these; whichever it is at when None.
             caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
+            StaleVersion: it is at another version.
         """
 
         def work(uow: UnitOfWork) -> Analysis:
             find = uow.find_owned if purge else uow.find_visible
             stored = find(ids.check_id(analysis_id), caller, lock=True)
             value = stored.value
+            check_version(value.version, versions, analysis_id)
             if value.attempt and not value.location and not uow.analyses.runs_elsewhere(value):
                 # What ran inside somebody's own process: nobody goes on from where it stopped.
                 uow.runs.drop_checkpoints(track_scope(value))
@@ -386,12 +411,18 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def restore(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+    def restore(self, analysis_id: str, *, versions: Collection[int] | None = None, caller: Caller = LOCAL) -> Analysis:
         """Take an analysis out of the trash.
+
+        Args:
+            analysis_id: the analysis.
+            versions: only if it is at one of these; whichever it is at when None.
+            caller: who asks.
 
         Raises:
             AnalysisNotFound: there is none.
             AnalysisGone: it was deleted too long ago, or has expired.
+            StaleVersion: it is at another version.
             IllegalMove: it is not in the trash.
         """
 
@@ -401,6 +432,7 @@ class AnalysesService:
             deleted_at = value.deleted_at
             if value.is_expired(uow.now) or (deleted_at and self._rules.trash_ends(deleted_at) <= uow.now):
                 raise AnalysisGone(analysis_id=analysis_id)
+            check_version(value.version, versions, analysis_id)
             if deleted_at is None:
                 raise IllegalMove("The analysis is not in the trash", analysis_id=analysis_id)
             change = value.restored(uow.now, caller.name)
@@ -409,25 +441,37 @@ class AnalysesService:
 
         return self._store.write(work)
 
-    def pin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+    def pin(self, analysis_id: str, *, versions: Collection[int] | None = None, caller: Caller = LOCAL) -> Analysis:
         """Keep an analysis whatever retention says, until it is unpinned: it does not expire and is not used up.
 
+        Args:
+            analysis_id: the analysis.
+            versions: only if it is at one of these; whichever it is at when None.
+            caller: who asks.
+
         Raises:
             AnalysisNotFound: there is none.
+            StaleVersion: it is at another version.
         """
-        return self._pin(analysis_id, caller, is_pinned=True)
+        return self._pin(analysis_id, caller, versions, is_pinned=True)
 
-    def unpin(self, analysis_id: str, *, caller: Caller = LOCAL) -> Analysis:
+    def unpin(self, analysis_id: str, *, versions: Collection[int] | None = None, caller: Caller = LOCAL) -> Analysis:
         """Leave an analysis to retention again; one whose time is past is gone at once.
 
+        Args:
+            analysis_id: the analysis.
+            versions: only if it is at one of these; whichever it is at when None.
+            caller: who asks.
+
         Raises:
             AnalysisNotFound: there is none.
+            StaleVersion: it is at another version.
         """
-        return self._pin(analysis_id, caller, is_pinned=False)
+        return self._pin(analysis_id, caller, versions, is_pinned=False)
 
-    def _pin(self, analysis_id: str, caller: Caller, *, is_pinned: bool) -> Analysis:
+    def _pin(self, analysis_id: str, caller: Caller, versions: Collection[int] | None, *, is_pinned: bool) -> Analysis:
         def work(uow: UnitOfWork) -> Analysis:
-            stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+            stored = _found(uow, analysis_id, caller, versions)
             change = stored.value.pinned(uow.now, caller.name, is_pinned=is_pinned)
             uow.save(stored, change)
             return change.value
@@ -435,13 +479,18 @@ class AnalysesService:
         return self._store.write(work)
 
 
+def _found(uow: UnitOfWork, analysis_id: str, caller: Caller, versions: Collection[int] | None) -> Stored:
+    """The analysis that is to be changed, held, and at one of these versions."""
+    stored = uow.find_visible(ids.check_id(analysis_id), caller, lock=True)
+    check_version(stored.value.version, versions, analysis_id)
+    return stored
+
+
 def _same_request(kept: Analysis, wanted: Analysis) -> Submission:
     same = ("kind", "fingerprint", "context")
     if all(getattr(kept, name) == getattr(wanted, name) for name in same):
         return Submission(analysis=kept, reused=True)
-    raise ContentConflict(
-        f"The analysis {kept.analysis_id} is there already, for another input", analysis_id=kept.analysis_id
-    )
+    raise ContentConflict.of(kept.analysis_id)
 
 
 def _reused(kept: Analysis, wanted: Analysis, uow: UnitOfWork) -> Event:

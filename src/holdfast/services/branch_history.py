@@ -8,7 +8,7 @@ from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.checks import check_limit
-from holdfast.domain.errors import AnalysisNotFound, Forbidden
+from holdfast.domain.errors import AnalysisNotFound, Forbidden, InvalidInput
 from holdfast.domain.ports import Clock
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.retention import Rules
@@ -233,7 +233,10 @@ class BranchHistoryService:
         self, since: datetime | None, until: datetime | None, every: timedelta | None
     ) -> tuple[datetime, datetime]:
         end = until or self._clock.now() + timedelta(microseconds=1)
-        begin = since or end - timedelta(days=DAYS_BACK)
+        try:
+            begin = since or end - timedelta(days=DAYS_BACK)
+        except OverflowError as error:
+            raise InvalidInput("until is too early", field="until") from error
         check_range(begin, end, every)
         return begin, end
 

@@ -67,6 +67,22 @@ class JobsService:
 
         self._store.write(work)
 
+    def settle_together(self, worker: str, jobs: Sequence[Job], effect: Effect | None) -> None:
+        """Remove jobs and write their common effect, in one transaction; also when some of them were lost."""
+
+        def work(uow: UnitOfWork) -> None:
+            uow.jobs.remove_many(jobs, worker)
+            if effect is not None:
+                effect(uow)
+
+        self._store.write(work)
+
+    def postpone(self, jobs: Sequence[Job], error: BaseException, seconds: float) -> None:
+        """Give jobs back for later; the attempt does not count, and the reason is kept."""
+        why = ErrorInfo.of(error)
+        wait = timedelta(seconds=seconds)
+        self._store.write(lambda uow: uow.jobs.postpone(jobs, uow.now + wait, f"{why.code}: {why.message}"))
+
     def fail(self, job: Job, error: BaseException) -> None:
         """An attempt failed: repeat it later, or bury the job after its last one."""
         wait = backoff(job.attempt, random.random())  # noqa: S311 spreads retries, guards nothing

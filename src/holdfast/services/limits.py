@@ -1,20 +1,18 @@
-"""Rate limits: one count for all processes, kept by the ``limits`` library in the store."""
+"""Rate limits: one count for all processes, in the store; the ``limits`` library reads how they are written."""
 
 import math
 import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from limits import RateLimitItem, parse_many
-from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter
 
 from holdfast.domain.access import Caller
 from holdfast.domain.addresses import subscriber
 from holdfast.domain.checks import check_positive
 from holdfast.domain.errors import RateLimited
+from holdfast.domain.limits import Window
 from holdfast.domain.ports import Clock
-from holdfast.store.rate_limits import RateLimits
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 ANONYMOUS = "anonymous"
@@ -67,28 +65,37 @@ class LimitsService:
                 raise _Refused(item, identity, remaining=0, until=known.until, now=now)
 
         def work(uow: UnitOfWork) -> None:
-            counts = _Counts(uow.rate_limits)
-            limiter = FixedWindowRateLimiter(counts)
             for item, identity in asked:
-                if not limiter.hit(item, *identity, cost=cost):
-                    # Raised here, it takes back what was counted, in this limit and in those before it.
-                    before = counts.get(item.key_for(*identity)) - cost
-                    until = counts.end(item.key_for(*identity)) or uow.now
-                    remaining = max(item.amount - before, 0)
-                    raise _Refused(item, identity, remaining=remaining, until=until, now=uow.now)
+                key, seconds = item.key_for(*identity), item.get_expiry()
+                if not uow.rate_limits.add(key, seconds, cost, item.amount):
+                    # Raised here, it takes back what was counted in the limits before it.
+                    window = uow.rate_limits.read(key, seconds)
+                    raise _refused(item, identity, window, cost, uow.now)
 
         try:
             self._store.write(work)
         except _Refused as refused:
-            self._remember(refused)
+            # Where nothing at all is left, the next one need not ask; of a cost of 1, or less might be let through.
+            if cost == 1:
+                self._remember(refused)
             raise
 
     def _remember(self, refused: "_Refused") -> None:
-        if refused.details["remaining"] == 0:
-            with self._lock:
-                if len(self._used_up) >= _REMEMBERED_AT_MOST:
-                    self._used_up.clear()
-                self._used_up[refused.key] = refused
+        with self._lock:
+            if len(self._used_up) >= _REMEMBERED_AT_MOST:
+                self._used_up.clear()
+            self._used_up[refused.key] = refused
+
+
+def _refused(
+    item: RateLimitItem, identity: tuple[str, str], window: Window | None, cost: int, now: datetime
+) -> "_Refused":
+    if window is None:
+        # It costs more than there ever is.
+        until = now + timedelta(seconds=item.get_expiry())
+        return _Refused(item, identity, remaining=item.amount, until=until, now=now)
+    remaining = max(math.floor(item.amount - window.used(now)), 0)
+    return _Refused(item, identity, remaining=remaining, until=window.free_at(now, cost, item.amount), now=now)
 
 
 class _Refused(RateLimited):
@@ -106,44 +113,3 @@ class _Refused(RateLimited):
         )
         self.key = item.key_for(*identity)
         self.until = until
-
-
-class _Counts(Storage):
-    """The counts of one transaction, as the library wants them."""
-
-    # It is handed over, not looked up.
-    STORAGE_SCHEME = None
-
-    def __init__(self, counts: RateLimits) -> None:
-        super().__init__()
-        self._counts = counts
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        # The store's errors are the tree's already.
-        return Exception
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self._counts.add(key, expiry, amount)
-
-    def get(self, key: str) -> int:
-        found = self._counts.read(key)
-        return 0 if found is None else found[0]
-
-    def get_expiry(self, key: str) -> float:
-        end = self.end(key)
-        return 0.0 if end is None else end.timestamp()
-
-    def end(self, key: str) -> datetime | None:
-        """When the window ends; None when there is none."""
-        found = self._counts.read(key)
-        return None if found is None else found[1]
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int | None:
-        return self._counts.clear()
-
-    def clear(self, key: str) -> None:
-        self._counts.clear(key)

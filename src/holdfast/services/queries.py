@@ -1,15 +1,24 @@
 """Looking: nothing here writes or counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TypeVar
 
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.checks import check_limit
-from holdfast.domain.errors import AnalysisGone, AnalysisNotFound, ResultNotFound, WrongOwner
+from holdfast.domain.errors import (
+    AnalysisGone,
+    AnalysisNotFound,
+    HoldfastError,
+    InvalidId,
+    NotFound,
+    ResultNotFound,
+    WrongOwner,
+)
 from holdfast.domain.events import LedgerEntry
 from holdfast.domain.findings import Finding, Metric, Severity
 from holdfast.domain.progress import Progress
@@ -23,6 +32,9 @@ from holdfast.store.unit_of_work import Store, UnitOfWork
 T = TypeVar("T")
 
 _LARGEST_PAGE = 1000
+# So many rows are counted one by one: a hundredth of a second.
+_MOST_COUNTED = 10_000
+_MOST_COUNTED_FOR_AN_ESTIMATE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,42 @@ class Page:
 
     items: list[Analysis]
     next: Place | None
+
+
+class Relation(StrEnum):
+    """How a total stands to the truth."""
+
+    EXACT = "exact"
+    ESTIMATE = "estimate"
+    AT_LEAST = "at_least"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """How much a list holds.
+
+    Attributes:
+        value: how many.
+        relation: whether there are exactly, about, or at least so many.
+    """
+
+    value: int
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An analysis that somebody asks for.
+
+    Attributes:
+        analysis_id: its id.
+        caller: who asks.
+        result: whether its result is wanted as well.
+    """
+
+    analysis_id: str
+    caller: Caller
+    result: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +173,37 @@ class QueriesService:
 
         return self._store.read(look)
 
+    def count(self, where: Filter, *, exact: bool = True, caller: Caller = LOCAL) -> Total:
+        """How many analyses a list holds, without looking at all of them.
+
+        Args:
+            where: what the list holds.
+            exact: count them one by one, as far as 10,000; otherwise tell about how many, whatever their number: by
+                the counters that writers keep, or by what part of some of all they are.
+            caller: who asks.
+
+        Raises:
+            Forbidden: the list is another owner's.
+        """
+        owner = caller.narrowed(where.client_session_id)
+        most = _MOST_COUNTED if exact else _MOST_COUNTED_FOR_AN_ESTIMATE
+
+        def look(uow: UnitOfWork) -> Total:
+            visible = replace(where, client_session_id=owner, visible_at=uow.now)
+            found = uow.analyses.count(visible, most)
+            if found <= most:
+                return Total(value=found, relation=Relation.EXACT)
+            if exact:
+                return Total(value=most, relation=Relation.AT_LEAST)
+            if replace(visible, status=(), visible_at=None) == Filter():
+                names = [f"analyses.{status.value}" for status in dict.fromkeys(where.status)] or ["analyses"]
+                about = sum(uow.counters.value(name) for name in names)
+            else:
+                about = round(uow.counters.value("analyses") * uow.analyses.share(visible))
+            return Total(value=max(about, found), relation=Relation.ESTIMATE)
+
+        return self._store.read(look)
+
     def latest(self, where: Filter, *, caller: Caller = LOCAL) -> Analysis | None:
         """The newest completed analysis that fits; the result before stays the latest while a new one runs."""
         page = self.find(replace(where, status=(Status.COMPLETED,)), limit=1, caller=caller)
@@ -137,15 +216,41 @@ class QueriesService:
             AnalysisNotFound: there is no such analysis.
             ResultNotFound: it has no result.
         """
+        return self._look(analysis_id, lambda uow, stored: (stored.value, _frame(uow, stored.value)), caller)
 
-        def look(uow: UnitOfWork, stored: Stored) -> tuple[Analysis, bytes]:
-            if stored.value.result is None:
-                raise ResultNotFound(
-                    f"The analysis is {stored.value.status} and has no result", analysis_id=analysis_id
-                )
-            return stored.value, uow.payloads.read(stored.value.result.hash)
+    def get_each(self, wanted: Sequence[Wanted]) -> list[tuple[Analysis, bytes | None] | HoldfastError]:
+        """Analyses that several callers ask for at once, in one state of the store.
 
-        return self._look(analysis_id, look, caller)
+        Args:
+            wanted: which, and who asks.
+
+        Returns:
+            For each the analysis, with its result as ``packed_result`` gives it if that is wanted; or what ``get`` or
+            ``packed_result`` would raise.
+
+        Raises:
+            StoreUnavailable: nothing can be read.
+        """
+
+        def one(uow: UnitOfWork, asked: Wanted, found: Mapping[str, Stored]) -> tuple[Analysis, bytes | None]:
+            ids.check_id(asked.analysis_id)
+            stored = uow.owned(found.get(asked.analysis_id), asked.analysis_id, asked.caller)
+            if not stored.value.is_visible(uow.now):
+                raise AnalysisGone(analysis_id=asked.analysis_id)
+            return stored.value, _frame(uow, stored.value) if asked.result else None
+
+        def look(uow: UnitOfWork) -> list[tuple[Analysis, bytes | None] | HoldfastError]:
+            answers: list[tuple[Analysis, bytes | None] | HoldfastError] = []
+            # What is no id is in no row, and some of it no database would take.
+            found = uow.analyses.find_each([asked.analysis_id for asked in wanted if ids.is_id(asked.analysis_id)])
+            for asked in wanted:
+                try:
+                    answers.append(one(uow, asked, found))
+                except (NotFound, InvalidId) as error:
+                    answers.append(error)
+            return answers
+
+        return self._store.read(look)
 
     def result(self, analysis_id: str, *, caller: Caller = LOCAL) -> bytes:
         """The result's JSON.
@@ -190,6 +295,19 @@ class QueriesService:
             lambda uow, stored: uow.findings.of_analysis(stored.key, severities=severities, after=after, limit=limit),
             caller,
         )
+
+    def count_findings(self, analysis_id: str, *, severities: Sequence[Severity] = (), caller: Caller = LOCAL) -> Total:
+        """How many findings an analysis has; see ``findings`` for the arguments."""
+
+        def look(uow: UnitOfWork, stored: Stored) -> Total:
+            if not severities:
+                return Total(value=stored.value.finding_count, relation=Relation.EXACT)
+            found = uow.findings.count(stored.key, severities, _MOST_COUNTED)
+            if found > _MOST_COUNTED:
+                return Total(value=_MOST_COUNTED, relation=Relation.AT_LEAST)
+            return Total(value=found, relation=Relation.EXACT)
+
+        return self._look(analysis_id, look, caller)
 
     def metrics(self, analysis_id: str, *, caller: Caller = LOCAL) -> list[Metric]:
         """The metrics of an analysis by name."""
@@ -325,3 +443,9 @@ class QueriesService:
     def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T], caller: Caller) -> T:
         ids.check_id(analysis_id)
         return self._store.read(lambda uow: look(uow, uow.find_visible(analysis_id, caller)))
+
+
+def _frame(uow: UnitOfWork, value: Analysis) -> bytes:
+    if value.result is None:
+        raise ResultNotFound(f"The analysis is {value.status} and has no result", analysis_id=value.analysis_id)
+    return uow.payloads.read(value.result.hash)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from holdfast.documents import digest
+from holdfast.documents import digest, to_json
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.checks import check_limit
 from holdfast.domain.errors import Conflict, Forbidden, InvalidTarget, RepositoryNotFound, VersionConflict
-from holdfast.domain.fingerprint import canonical_json
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.repositories import Branch, BranchInfo, Refs, Repository
 from holdfast.domain.retention import Rules
@@ -126,7 +125,7 @@ class RepositoriesService:
         _require_named(caller)
         now = self._clock.now()
         repo_id = ids.uuid7(now, self._ids.random(10)) if repo_id is None else ids.check_id(repo_id, "repo_id")
-        canonical_json(dict(metadata or {}))
+        to_json(dict(metadata or {}), "metadata")
         new = Repository(
             repo_id=repo_id,
             client_session_id=caller.owner,
@@ -324,10 +323,15 @@ class RepositoriesService:
 
         Raises:
             RepositoryNotFound: there is no such repository.
+            Forbidden: it is another owner's, or the caller is no administrator.
             InvalidTarget: it is no longer where it was, or has no location.
         """
         _require_local(caller)
-        location = self.get_repository(repo_id, caller=caller).location
+        value = self.get_repository(repo_id, caller=caller)
+        if value.client_session_id != caller.owner:
+            # Whoever may write could name a place that only administrators may read, and see what is there.
+            raise Forbidden(f"The repository {repo_id} is {value.client_session_id}'s, and not read for others")
+        location = value.location
         if not location:
             raise InvalidTarget(f"The repository {repo_id} has no location to be read from", repo_id=repo_id)
         refs = self._read_refs(location)

@@ -271,10 +271,7 @@ def _same_content(uow: UnitOfWork, analysis: Analysis, new: NewResult) -> Analys
     there = [*(getattr(kept, name) for name in _CONTENT), findings]
     wanted = [*(getattr(analysis, name) for name in _CONTENT), list(new.findings)]
     if metrics != dict(new.metrics) or _as_read(there) != _as_read(wanted):
-        raise ContentConflict(
-            f"The analysis {analysis.analysis_id} is kept already, with other content",
-            analysis_id=analysis.analysis_id,
-        )
+        raise ContentConflict.of(analysis.analysis_id)
     return kept
 
 

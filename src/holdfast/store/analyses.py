@@ -14,7 +14,7 @@ from holdfast.domain.errors import VersionConflict
 from holdfast.domain.subjects import Subject
 from holdfast.store import tables
 from holdfast.store.engine import Engine
-from holdfast.store.lists import ROWS, Filter, Place, conditions, in_time, page, rarest_first
+from holdfast.store.lists import ROWS, Filter, Place, conditions, counted, in_time, page, rarest_first, sampled
 from holdfast.store.prepared import Prepared
 from holdfast.store.types import FreeText, Timestamp
 
@@ -79,6 +79,8 @@ _SAME = (
     "is_pinned",
     "deleted_at",
 )
+# How many runs of rows tell what part of all a list holds, and how long each is.
+_SAMPLES, _SAMPLE_SIZE = 10, 400
 _CONTEXT = tuple(field.name for field in fields(Context))
 
 
@@ -163,14 +165,24 @@ class Analyses:
         wanted = {"wanted": analysis_id}
         if not lock:
             rows = _FIND.fetch(self._connection, wanted)
-            return _stored(rows[0]) if rows else None
+            return stored_from(rows[0]) if rows else None
         row = self._connection.execute(self._engine.locked(_ONE), wanted).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
+
+    def find_each(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
+        """Some analyses by their ids, each looked up by itself, which costs less than one statement for a few."""
+        rows = _FIND.fetch_many(self._connection, [{"wanted": name} for name in dict.fromkeys(analysis_ids)])
+        return {row["analysis_id"]: stored_from(row) for row in rows}
 
     def key_of(self, analysis_id: str) -> int | None:
         """The internal key of an analysis, or None."""
         key: int | None = _KEY.scalar(self._connection, {"wanted": analysis_id})
         return key
+
+    def keys_of(self, analysis_ids: Sequence[str]) -> dict[str, int]:
+        """The internal keys of analyses by their ids."""
+        select = sa.select(_t.analysis_id, _t.id).where(_t.analysis_id.in_(analysis_ids))
+        return {row.analysis_id: row.id for row in self._connection.execute(select)}
 
     def ids_from(self, beginning: str, limit: int) -> list[str]:
         """The ids that begin so, in order; ``limit`` at most."""
@@ -182,17 +194,27 @@ class Analyses:
     def find_many(self, analysis_ids: Sequence[str]) -> dict[str, Stored]:
         """Analyses by their ids."""
         select = ROWS.where(_t.analysis_id.in_(analysis_ids))
-        return {row.analysis_id: _stored(dict(row._mapping)) for row in self._connection.execute(select)}
+        return {row.analysis_id: stored_from(dict(row._mapping)) for row in self._connection.execute(select)}
+
+    def of_keys(self, keys: Sequence[int]) -> list[Stored]:
+        """Analyses by their internal keys, in that order; those that are gone are missing."""
+        select = ROWS.where(_t.id.in_(keys)).order_by(_t.id)
+        return [stored_from(dict(row._mapping)) for row in self._connection.execute(select)]
+
+    def hold_versions(self, keys: Sequence[int]) -> dict[int, int]:
+        """The versions of analyses by their internal keys; they stay so until the transaction ends."""
+        select = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id))
+        return {row.id: row.version for row in self._connection.execute(select)}
 
     def at(self, keys: Sequence[int]) -> list[Stored]:
         """The analyses that have these internal keys, in this order."""
         found = {row.id: row for row in self._connection.execute(ROWS.where(_t.id.in_(keys)))}
-        return [_stored(dict(found[key]._mapping)) for key in keys if key in found]
+        return [stored_from(dict(found[key]._mapping)) for key in keys if key in found]
 
     def find_active(self, active_key: str) -> Stored | None:
         """The analysis that has an active key."""
         row = self._connection.execute(ROWS.where(_t.active_key == active_key)).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
 
     def latest(self, where: Filter, *, fingerprint: str | None = None) -> Stored | None:
         """The newest analysis that fits."""
@@ -204,7 +226,7 @@ class Analyses:
             .limit(1)
         )
         row = self._connection.execute(select).one_or_none()
-        return None if row is None else _stored(dict(row._mapping))
+        return None if row is None else stored_from(dict(row._mapping))
 
     def page(self, where: Filter, *, limit: int, after: Place | None = None, ascending: bool = False) -> list[Stored]:
         """One page of a list by time of creation.
@@ -215,18 +237,45 @@ class Analyses:
             after: where the page before ended.
             ascending: oldest first.
         """
-        # One walk along an index per status, merged: with IN, the database would sort all that match.
-        if len(where.tags) > 1:
-            where = replace(where, tags=rarest_first(self._connection, where))
-        alternatives = [replace(where, status=(status,)) for status in dict.fromkeys(where.status)] or [where]
+        alternatives = self._alternatives(where)
         found = [
-            _stored(dict(row._mapping))
+            stored_from(dict(row._mapping))
             for alternative in alternatives
             for row in self._connection.execute(page(alternative, limit, after, ascending=ascending))
         ]
         if len(alternatives) > 1:
             found.sort(key=lambda stored: (stored.value.created_at, stored.key), reverse=not ascending)
         return found[:limit]
+
+    def _alternatives(self, where: Filter) -> list[Filter]:
+        # One walk along an index per status, merged: with IN, the database would sort all that match.
+        if len(where.tags) > 1:
+            where = replace(where, tags=rarest_first(self._connection, where))
+        return [replace(where, status=(status,)) for status in dict.fromkeys(where.status)] or [where]
+
+    def count(self, where: Filter, most: int) -> int:
+        """How many a list holds; one more than ``most`` when there are more than that."""
+        found = 0
+        for alternative in self._alternatives(where):
+            found += self._connection.execute(counted(alternative, most - found)).scalar_one()
+            if found > most:
+                break
+        return found
+
+    def share(self, where: Filter) -> float:
+        """About which part of all analyses that are not in the trash a list holds, told by some of them."""
+        first, last = self._connection.execute(sa.select(sa.func.min(_t.id), sa.func.max(_t.id))).one()
+        if first is None:
+            return 0.0
+        step = (last - first) // _SAMPLES + 1
+        alternatives = [replace(where, status=(status,)) for status in dict.fromkeys(where.status)] or [where]
+        seen = fit = 0
+        for place in range(first, last + 1, step):
+            rows = [
+                self._connection.execute(sampled(one, place, min(step, _SAMPLE_SIZE))).one() for one in alternatives
+            ]
+            seen, fit = seen + rows[0][0], fit + sum(row[1] for row in rows)
+        return fit / seen if seen else 0.0
 
     def retrieved(self, key: int, now: datetime) -> int | None:
         """Count one retrieval; returns the new count, or None when there must not be one more."""
@@ -252,7 +301,7 @@ class Analyses:
             end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
             select = select.where(sa.tuple_(_t.deleted_at, _t.id) < end)
         select = select.order_by(_t.deleted_at.desc(), _t.id.desc()).limit(limit)
-        return [_stored(dict(row._mapping)) for row in self._connection.execute(select)]
+        return [stored_from(dict(row._mapping)) for row in self._connection.execute(select)]
 
     def runs_elsewhere(self, analysis: Analysis) -> bool:
         """Whether the same input of the same owner is being run by another analysis."""
@@ -315,7 +364,8 @@ def _values(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _stored(values: Mapping[str, Any]) -> Stored:
+def stored_from(values: Mapping[str, Any]) -> Stored:
+    """A row of ``lists.ROWS`` as a value."""
     known = {name: values[name] for name in _SAME if name != "expires_at"}
     subject = None
     if values["subject"] is not None:

@@ -18,17 +18,16 @@ class Comparisons:
 
     def counts(self, before: int, after: int) -> dict[Change, int]:
         """How many findings two analyses, given by their internal keys, have alone and in common."""
-        old, new = _ranked(before, "old"), _ranked(after, "new")
-        matched = sa.select(sa.func.count()).select_from(old.join(new, _same(old, new))).scalar_subquery()
-        totals = [
-            sa.select(sa.func.count()).where(_f.analysis == key).scalar_subquery().label(name)
-            for key, name in ((before, "old_total"), (after, "new_total"))
-        ]
-        row = self._connection.execute(sa.select(matched.label("matched"), *totals)).one()
+        rows, is_in_both = _matched(before, after)
+        select = sa.select(rows.c.analysis, is_in_both.label("both"), sa.func.count().label("number"))
+        found = {
+            (row.analysis, bool(row.both)): row.number
+            for row in self._connection.execute(select.group_by(rows.c.analysis, is_in_both))
+        }
         return {
-            Change.ADDED: row.new_total - row.matched,
-            Change.FIXED: row.old_total - row.matched,
-            Change.UNCHANGED: row.matched,
+            Change.ADDED: found.get((after, False), 0),
+            Change.FIXED: found.get((before, False), 0),
+            Change.UNCHANGED: found.get((after, True), 0),
         }
 
     def ordinals(self, before: int, after: int, change: Change, *, beyond: int, limit: int) -> list[int]:
@@ -41,16 +40,11 @@ class Comparisons:
             beyond: the place where the page before ended.
             limit: how many at most.
         """
-        here, there = (before, after) if change is Change.FIXED else (after, before)
-        shown, other = _ranked(here, "shown"), _ranked(there, "other")
-        ordinal = shown.c.ordinal
-        select = sa.select(ordinal)
-        if change is Change.UNCHANGED:
-            select = select.select_from(shown.join(other, _same(shown, other)))
-        else:
-            joined = shown.outerjoin(other, _same(shown, other))
-            select = select.select_from(joined).where(other.c.ordinal.is_(None))
-        select = select.where(ordinal > beyond).order_by(ordinal).limit(limit)
+        rows, is_in_both = _matched(before, after)
+        here = before if change is Change.FIXED else after
+        wanted = is_in_both if change is Change.UNCHANGED else ~is_in_both
+        select = sa.select(rows.c.ordinal).where(rows.c.analysis == here, wanted, rows.c.ordinal > beyond)
+        select = select.order_by(rows.c.ordinal).limit(limit)
         return list(self._connection.execute(select).scalars())
 
     def chain(self, analysis_id: str, limit: int) -> list[str]:
@@ -70,11 +64,14 @@ class Comparisons:
         return list(self._connection.execute(select).scalars())
 
 
-def _ranked(analysis: int, name: str) -> sa.CTE:
-    """The findings of an analysis, each with its number among those of the same identity."""
-    number = sa.func.row_number().over(partition_by=_f.identity, order_by=_f.ordinal)
-    return sa.select(_f.ordinal, _f.identity, number.label("number")).where(_f.analysis == analysis).cte(name)
-
-
-def _same(one: sa.CTE, other: sa.CTE) -> sa.ColumnElement[bool]:
-    return sa.and_(one.c.identity == other.c.identity, one.c.number == other.c.number)
+def _matched(before: int, after: int) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
+    """The findings of both, sorted instead of joined, and which of them have a like one on the other side."""
+    number = sa.func.row_number().over(partition_by=[_f.identity, _f.analysis], order_by=_f.ordinal)
+    numbered = (
+        sa.select(_f.analysis, _f.ordinal, _f.identity, number.label("number"))
+        .where(_f.analysis.in_({before, after}))
+        .cte("numbered")
+    )
+    alike = sa.func.count().over(partition_by=[numbered.c.identity, numbered.c.number]).label("alike")
+    rows = sa.select(numbered.c.analysis, numbered.c.ordinal, alike).cte("matched")
+    return rows, rows.c.alike == len({before, after})

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from holdfast.domain.errors import (
     InvalidDatabaseUrl,
@@ -33,6 +35,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
 _CONNECT_SECONDS = 10
+_SECRET_PARAMETERS = {"password", "passwd", "sslpassword"}
 _PAGE_CACHE_KIB = 16_384
 _COUNTER_SHARDS = 16
 _FRESH_BYTES = 65_536
@@ -64,6 +67,8 @@ _COMPLETE_BELOW = sa.text("""
         SELECT session.backend_xid::text::bigint FROM pg_stat_get_activity(NULL) AS session
         WHERE session.datid = (SELECT oid FROM pg_database WHERE datname = current_database())
     )""").columns(sa.column("number", sa.BigInteger))
+
+_SEEN_BELOW = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 
 
 class Engine:
@@ -102,6 +107,11 @@ class Engine:
         self._process = os.getpid()
         self._inside = threading.local()
         self._closed = False
+
+    def shown(self) -> str:
+        """Its URL as people give it, without its password."""
+        query = {name: value for name, value in self.url.query.items() if name not in _SECRET_PARAMETERS}
+        return self.url.set(drivername=self.dialect, query=query).render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -172,6 +182,10 @@ class Engine:
         """Hold the rows read until the transaction ends; on SQLite every write transaction holds everything."""
         return select if self.dialect == "sqlite" else select.with_for_update(of=select.columns_clause_froms[0])
 
+    def shared(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Keep the rows read as they are until the transaction ends; others may do the same."""
+        return select if self.dialect == "sqlite" else select.with_for_update(read=True)
+
     def shard(self) -> int:
         """Which shard of the counters this writer adds to."""
         return 0 if self.dialect == "sqlite" else os.urandom(1)[0] % _COUNTER_SHARDS
@@ -182,6 +196,15 @@ class Engine:
             return 0
         return int(_TRANSACTION.scalar(connection, {}))
 
+    def complete_below(self, connection: sa.Connection) -> int:
+        """The number below which the state that ``connection`` reads has every transaction; 0 on SQLite.
+
+        Others on the same server may hold it up: whoever goes on from there reads some rows again.
+        """
+        if self.dialect == "sqlite":
+            return 0
+        return int(connection.execute(_SEEN_BELOW).scalar_one())
+
     def numbered(self, transaction: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """What is true of every row of the ledger, and tells the planner that an index by transaction serves."""
         return transaction == 0 if self.dialect == "sqlite" else transaction > 0
@@ -191,6 +214,31 @@ class Engine:
     ) -> list[sa.ColumnElement[int]]:
         """The columns by which the ledger is in the order of commits."""
         return [sequence] if self.dialect == "sqlite" else [transaction, sequence]
+
+    def bytewise(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The column to sort by, in the order of its bytes as on SQLite."""
+        is_text = isinstance(column.type, sa.Text) or isinstance(getattr(column.type, "impl", None), sa.Text)
+        return sa.collate(column, "C") if is_text and self.dialect == "postgresql" else column
+
+    def number_beyond(self, connection: sa.Connection, column: sa.Column[int], value: int) -> None:
+        """See that the next row gets a higher number; SQLite looks at the rows itself."""
+        if self.dialect == "postgresql":
+            sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+            newest = sa.func.nextval(sequence)
+            connection.execute(sa.select(sa.func.setval(sequence, sa.func.greatest(newest, value))))
+
+    def numbers_behind(
+        self, connection: sa.Connection, columns: Sequence[sa.Column[Any]]
+    ) -> list[tuple[sa.Column[Any], int]]:
+        """The numbered columns whose next number is taken already, each with its highest; never so on SQLite."""
+        behind = []
+        for column in columns if self.dialect == "postgresql" else ():
+            name = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+            last = sa.select(sa.func.coalesce(sa.func.pg_sequence_last_value(sa.cast(name, postgresql.REGCLASS)), 0))
+            newest = connection.execute(sa.select(sa.func.max(column))).scalar()
+            if newest is not None and newest > connection.execute(last).scalar_one():
+                behind.append((column, int(newest)))
+        return behind
 
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""
@@ -322,6 +370,13 @@ def _parse(url: str) -> sa.URL:
     return parsed.set(drivername="sqlite+pysqlite", query={})
 
 
+class _Compiler(SQLiteCompiler):
+    """Passes on which index a statement asks for, as MySQL's does."""
+
+    def get_from_hint_text(self, table: sa.FromClause, text: str | None) -> str | None:
+        return text
+
+
 def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     def connect() -> sqlite3.Connection:
         try:
@@ -354,6 +409,7 @@ def _sqlite_engine(path: Path, begin: str) -> sa.Engine:
     engine = sa.create_engine(
         "sqlite+pysqlite://", creator=connect, poolclass=sa.QueuePool, pool_size=16, max_overflow=48
     )
+    engine.dialect.statement_compiler = _Compiler
     # The driver's own transaction control begins late and locks later: the statements are ours.
     sa.event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
     return engine

@@ -77,6 +77,12 @@ class Findings:
         self._connection.execute(sa.delete(tables.findings).where(_f.analysis == analysis))
         self._connection.execute(sa.delete(tables.metrics).where(_m.analysis == analysis))
 
+    def count(self, analysis: int, severities: Sequence[Severity], most: int) -> int:
+        """How many findings of these severities an analysis has; one more than ``most`` when there are more."""
+        wanted = [severity.value for severity in severities]
+        rows = sa.select(sa.literal(1)).where(_f.analysis == analysis, _f.severity.in_(wanted)).limit(most + 1)
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one())
+
     def of_analysis(
         self, analysis: int, *, severities: Sequence[Severity] = (), after: int = -1, limit: int | None = None
     ) -> list[tuple[int, Finding]]:
@@ -130,6 +136,19 @@ class Findings:
             for row in rows
         ]
 
+    def of_many(self, analyses: Sequence[int], most: int) -> dict[int, list[Finding]]:
+        """The first findings of several analyses, ``most`` of each, by internal key and without their items."""
+        select = (
+            sa.select(tables.findings)
+            .where(_f.analysis.in_(analyses), _f.ordinal < most)
+            .order_by(_f.analysis, _f.ordinal)
+        )
+        found: dict[int, list[Finding]] = {}
+        for row in self._connection.execute(select):
+            values = {name: getattr(row, name) for name in _PLAIN}
+            found.setdefault(row.analysis, []).append(Finding(**values, severity=Severity(row.severity)))
+        return found
+
     def _items(self, analysis: int, place: sa.ColumnElement[bool]) -> dict[int, list[FindingItem]]:
         select = (
             sa.select(_i.finding, _i.key, _i.data)
@@ -154,3 +173,6 @@ class Findings:
         """The metrics of an analysis by name."""
         select = sa.select(_m.name, _m.value).where(_m.analysis == analysis).order_by(_m.name)
         return [Metric(name=row.name, value=row.value) for row in self._connection.execute(select)]
+
+
+_PLAIN = tuple(name for name in Finding.__slots__ if name not in {"severity", "items"})

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from holdfast.domain.jobs import Job, JobStatus, NewJob, Schedule
+from holdfast.domain.processing import PROCESS_JOBS
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import Prepared, insert_into
@@ -227,8 +228,52 @@ class Jobs:
         return None if row is None else _job(row)
 
     def drop_of_analysis(self, analysis_id: str) -> None:
-        """Nothing more is to be done for an analysis."""
-        self._connection.execute(sa.delete(tables.jobs).where(_t.analysis_id == analysis_id))
+        """Nothing more is to be done for an analysis, but to tell the indexes of it."""
+        is_processing = _t.kind.startswith(PROCESS_JOBS, autoescape=True)
+        self._connection.execute(sa.delete(tables.jobs).where(_t.analysis_id == analysis_id, ~is_processing))
+
+    def of_analysis(self, analysis_id: str, kinds: Sequence[str]) -> list[Job]:
+        """The jobs of those kinds for an analysis, by number."""
+        select = sa.select(tables.jobs).where(_t.analysis_id == analysis_id, _t.kind.in_(kinds)).order_by(_t.id)
+        return [_job(row) for row in self._connection.execute(select)]
+
+    def postpone(self, jobs: Sequence[Job], run_at: datetime, error: str) -> int:
+        """Give jobs of one worker back for later, without counting the attempt; returns how many it still had."""
+        claims = sa.tuple_(_t.id, _t.attempt).in_([(job.id, job.attempt) for job in jobs])
+        update = (
+            sa.update(tables.jobs)
+            .where(claims, _t.lease_owner == jobs[0].lease_owner)
+            .values(
+                status=JobStatus.READY.value,
+                lease_owner=None,
+                lease_until=None,
+                run_at=run_at,
+                last_error=error,
+                max_attempts=_t.max_attempts + 1,
+            )
+        )
+        return self._connection.execute(update).rowcount
+
+    def revive_all(self, kinds: Sequence[str], now: datetime, limit: int) -> list[Job]:
+        """Queue dead jobs of those kinds again with fresh attempts, ``limit`` at most."""
+        dead = sa.select(_t.id).where(_t.status == JobStatus.DEAD.value, _t.kind.in_(kinds)).limit(limit)
+        update = (
+            sa.update(tables.jobs)
+            .where(_t.id.in_(dead), _t.status == JobStatus.DEAD.value)
+            .values(status=JobStatus.READY.value, run_at=now, max_attempts=_t.max_attempts + _t.attempt)
+            .returning(tables.jobs)
+        )
+        return [_job(row) for row in self._connection.execute(update)]
+
+    def waiting_since(self, kind: str) -> datetime | None:
+        """When the next job of a kind to be done was enqueued; None when none waits."""
+        select = (
+            sa.select(_t.created_at)
+            .where(_t.status == JobStatus.READY.value, _t.kind == kind)
+            .order_by(_t.rank, _t.run_at, _t.id)
+            .limit(1)
+        )
+        return self._connection.execute(select).scalar()
 
     def listing(self, status: JobStatus | None, *, after: int = 0, limit: int = 100) -> list[Job]:
         """Jobs by number, of one status or of all."""

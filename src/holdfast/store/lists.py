@@ -1,6 +1,6 @@
 """Lists of analyses: which, in what order, from where on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -109,12 +109,47 @@ def page(where: Filter, limit: int, after: Place | None, *, ascending: bool) -> 
         end = sa.tuple_(sa.literal(after.created_at, type_=Timestamp), sa.literal(after.key))
         place = sa.tuple_(created_at, key)
         select = select.where(place > end if ascending else place < end)
-    if where.created_after is not None:
-        select = select.where(created_at >= where.created_after)
-    if where.created_before is not None:
-        select = select.where(created_at < where.created_before)
+    select = select.where(*_between(created_at, where))
     order = (created_at, key) if ascending else (created_at.desc(), key.desc())
     return select.order_by(*order).limit(limit)
+
+
+def counted(where: Filter, most: int) -> sa.Select[Any]:
+    """Count what a list holds, ``most`` and one more at most; ``where`` has one status at most."""
+    rows = sa.select(sa.literal(1)).select_from(tables.analyses).where(*conditions(where))
+    if where.tags:
+        rows = rows.join(tables.tags, _g.analysis == _t.id).where(_g.tag == where.tags[0])
+        if where.client_session_id is not None:
+            rows = rows.where(_g.client_session_id == where.client_session_id)
+    rows = rows.where(*_between(_g.created_at if where.tags else _t.created_at, where))
+    return sa.select(sa.func.count()).select_from(rows.limit(most + 1).subquery())
+
+
+def sampled(where: Filter, first: int, size: int) -> sa.Select[int, int]:
+    """Of ``size`` rows from an internal key on, how many are no trash, and how many of them a list holds."""
+    some = sa.select(_t.id.label("place")).where(_t.id >= first).order_by(_t.id).limit(size).subquery("some")
+    tag = tables.tags.alias("tagged").c
+    fits = [
+        *conditions(replace(where, tags=())),
+        *_between(_t.created_at, where),
+        *(
+            sa.exists().where(tag.tag == name, tag.created_at == _t.created_at, tag.analysis == _t.id)
+            for name in where.tags
+        ),
+    ]
+    # As filters of the counts, so that no planner leaves the few rows for another index.
+    total = sa.func.count()
+    counts = sa.select(total.filter(_t.deleted_at.is_(None)), total.filter(*fits))
+    return counts.select_from(some.join(tables.analyses, _t.id == some.c.place))
+
+
+def _between(created_at: sa.ColumnElement[datetime], where: Filter) -> list[sa.ColumnElement[bool]]:
+    bounds: list[sa.ColumnElement[bool]] = []
+    if where.created_after is not None:
+        bounds.append(created_at >= where.created_after)
+    if where.created_before is not None:
+        bounds.append(created_at < where.created_before)
+    return bounds
 
 
 def conditions(where: Filter) -> list[sa.ColumnElement[bool]]:

@@ -48,6 +48,16 @@ def pack(content: bytes) -> Payload:
     return Payload(ref=PayloadRef(hash=digest, size=len(content), stored_size=len(data)), data=data)
 
 
+def squeeze(content: bytes) -> bytes:
+    """Compress what is no result: a zstd frame."""
+    return _zstd.compressor.compress(content)
+
+
+def expand(data: bytes) -> bytes:
+    """What was squeezed."""
+    return _zstd.decompressor.decompress(data)
+
+
 def unpack(digest: str, data: bytes) -> bytes:
     """The content again.
 
@@ -108,6 +118,11 @@ class Payloads:
         """Count one reference less, and drop the payload with its last one."""
         _RELEASE.run(self._connection, {"payload": digest})
         _DROP.run(self._connection, {"payload": digest})
+
+    def read_many(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """The zstd frames of several; those that are gone are missing."""
+        select = sa.select(_t.hash, _t.data).where(_t.hash.in_(digests))
+        return {row.hash: bytes(row.data) for row in self._connection.execute(select)}
 
     def read(self, digest: str) -> bytes:
         """The zstd frame as it is kept; the caller decides whether to unpack it."""

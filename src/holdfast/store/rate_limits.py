@@ -1,19 +1,47 @@
 """How often something was done: one count for all processes."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
+from holdfast.domain.limits import SLACK, Window
 from holdfast.store import tables
 from holdfast.store.engine import Engine
-from holdfast.store.prepared import insert_into
+from holdfast.store.prepared import InsertInto, insert_into
+from holdfast.store.types import Timestamp
 
 _t = tables.rate_limits.c
 _SWEPT_AT_ONCE = 20
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@cache
+def _hit(insert: InsertInto) -> sa.Executable:
+    """Count, unless that were too much; the same as ``domain.limits.Window`` in one statement."""
+    now, length, amount, most = (
+        sa.bindparam(name, type_=sa.BigInteger) for name in ("now", "length", "amount", "most")
+    )
+    # Moments are whole microseconds in the database: they are reckoned with there.
+    over = sa.type_coerce(_t.expires_at, sa.BigInteger)
+    lasts, slides = over - length > now, over > now
+    left = sa.cast(sa.case((lasts, over - length - now), else_=over - now), sa.Double) / sa.cast(length, sa.Double)
+    used = sa.case((lasts, _t.earlier * left + _t.count), (slides, _t.count * left), else_=0)
+    values = {"key": sa.bindparam("what", type_=_t.key.type), "count": amount, "earlier": 0}
+    statement = insert(tables.rate_limits).values(values | {"expires_at": now + 2 * length})
+    return statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "count": sa.case((lasts, _t.count + amount), else_=amount),
+            "earlier": sa.case((lasts, _t.earlier), (slides, _t.count), else_=0),
+            "expires_at": sa.case((lasts, over), (slides, over + length), else_=now + 2 * length),
+        },
+        where=used + amount <= most + SLACK,
+    ).returning(_t.count, _t.earlier)
 
 
 class RateLimits:
-    """The counts of one transaction; each ends with its window."""
+    """The counts of one transaction."""
 
     def __init__(self, connection: sa.Connection, engine: Engine, now: datetime) -> None:
         """Work on ``connection``."""
@@ -21,38 +49,41 @@ class RateLimits:
         self._engine = engine
         self._now = now
 
-    def add(self, key: str, seconds: int, amount: int) -> int:
-        """Count ``amount`` more; others who count the same wait until this transaction ends.
+    def add(self, key: str, seconds: int, amount: int, most: int) -> bool:
+        """Count ``amount`` more, if that is within the limit; others who count the same wait for this transaction.
 
         Args:
             key: what is counted.
-            seconds: how long a window lasts, which begins with the first that is counted in it.
+            seconds: how long a window lasts; the first one begins with the first that is counted.
             amount: how many.
+            most: the limit.
 
         Returns:
-            The window's count.
+            Whether it was counted.
         """
-        row = {"key": key, "count": amount, "expires_at": self._now + timedelta(seconds=seconds)}
-        insert = insert_into(self._connection)(tables.rate_limits).values(row)
-        is_over = _t.expires_at <= self._now
-        count: int = self._connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=["key"],
-                set_={
-                    "count": sa.case((is_over, insert.excluded.count), else_=_t.count + insert.excluded.count),
-                    "expires_at": sa.case((is_over, insert.excluded.expires_at), else_=_t.expires_at),
-                },
-            ).returning(_t.count)
-        ).scalar_one()
-        if count == amount:
+        if amount > most:
+            return False
+        values = {
+            "what": key,
+            "now": Timestamp().process_bind_param(self._now, self._connection.dialect),
+            "length": timedelta(seconds=seconds) // _MICROSECOND,
+            "amount": amount,
+            "most": most,
+        }
+        row = self._connection.execute(_hit(insert_into(self._connection)), values).one_or_none()
+        if row is not None and (row[0], row[1]) == (amount, 0):
             self._sweep()
-        return count
+        return row is not None
 
-    def read(self, key: str) -> tuple[int, datetime] | None:
-        """The window's count and end; None when there is no window."""
-        select = sa.select(_t.count, _t.expires_at).where(_t.key == key, _t.expires_at > self._now)
+    def read(self, key: str, seconds: int) -> Window | None:
+        """What was counted; None when that is long ago."""
+        select = sa.select(_t.count, _t.earlier, _t.expires_at).where(_t.key == key, _t.expires_at > self._now)
         row = self._connection.execute(select).one_or_none()
-        return None if row is None else (row[0], row[1])
+        if row is None:
+            return None
+        length = timedelta(seconds=seconds)
+        count, earlier, over = row
+        return Window(count=count, earlier=earlier, ends_at=over - length, length=length)
 
     def clear(self, key: str | None = None) -> int:
         """Forget a count, or all; returns how many there were."""

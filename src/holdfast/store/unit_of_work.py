@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -19,7 +20,9 @@ from holdfast.domain.errors import (
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
 from holdfast.domain.fingerprint import canonical_json, code_hash
-from holdfast.domain.ports import Clock
+from holdfast.domain.jobs import NewJob
+from holdfast.domain.ports import Clock, Spans, no_span
+from holdfast.domain.processing import sync_jobs
 from holdfast.domain.repositories import BRANCH_SUBJECT
 from holdfast.domain.triage import KIND as DUPLICATES
 from holdfast.store.accounts import Accounts
@@ -34,17 +37,22 @@ from holdfast.store.exports import Exports
 from holdfast.store.findings import Findings
 from holdfast.store.freshness import FreshnessFacts
 from holdfast.store.idempotency import IdempotencyKeys
+from holdfast.store.intake import Intake
+from holdfast.store.integrity import Integrity
 from holdfast.store.jobs import Jobs
 from holdfast.store.ledger import Ledger
 from holdfast.store.payloads import Payload, Payloads
+from holdfast.store.processing import Processing
 from holdfast.store.rate_limits import RateLimits
 from holdfast.store.refreshes import Refreshes, StoredRefresh
 from holdfast.store.repositories import Repositories, StoredRepository, repository_event
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
+from holdfast.store.search import Search
 from holdfast.store.search_facts import SearchFacts
 from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
+from holdfast.store.transfer import Outflow
 from holdfast.store.triage import Scope, Triage
 
 T = TypeVar("T")
@@ -70,6 +78,9 @@ class UnitOfWork:
         idempotency: what requests with a key led to.
         rate_limits: how often things were done.
         retention: what goes by itself.
+        outflow: rows on their way out, see ``Outflow``.
+        intake: rows that come in.
+        integrity: what is wrong with what is kept.
         comparisons: analyses side by side.
         freshness: how branches stand.
         refreshes: refreshes of branches.
@@ -81,13 +92,30 @@ class UnitOfWork:
         conflicts: versions that somebody has to choose between.
         series: figures over time.
         cache_entries: what is noted of derived files.
+        processing: indexes, and what is in them.
+        search: queries.
     """
 
     def __init__(
-        self, connection: sa.Connection, engine: Engine, now: datetime, *, complete_below: int | None = None
+        self,
+        connection: sa.Connection,
+        engine: Engine,
+        now: datetime,
+        *,
+        processors: Sequence[str] = (),
+        complete_below: int | None = None,
     ) -> None:
-        """Work on ``connection``; ``complete_below``: see ``Ledger``."""
+        """Work on ``connection``.
+
+        Args:
+            connection: in a transaction.
+            engine: the database.
+            now: the moment.
+            processors: which indexes are told of what changes.
+            complete_below: see ``Ledger``.
+        """
         self.now = now
+        self._processors = processors
         self.analyses = Analyses(connection, engine)
         self.payloads = Payloads(connection)
         self.findings = Findings(connection)
@@ -100,6 +128,9 @@ class UnitOfWork:
         self.idempotency = IdempotencyKeys(connection, engine, now)
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
+        self.outflow = partial(Outflow, connection, engine)
+        self.intake = Intake(connection, engine, self.counters)
+        self.integrity = Integrity(connection, engine, self.counters)
         self.comparisons = Comparisons(connection)
         self.repositories = Repositories(connection, engine)
         self.branches = Branches(connection, engine)
@@ -111,6 +142,8 @@ class UnitOfWork:
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)
         self.cache_entries = CacheEntries(connection)
+        self.processing = Processing(connection, engine)
+        self.search = Search(connection)
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -132,7 +165,11 @@ class UnitOfWork:
             AnalysisNotFound: there is none.
             WrongOwner: it belongs to somebody else.
         """
-        stored = self.analyses.find(analysis_id, lock=lock)
+        return self.owned(self.analyses.find(analysis_id, lock=lock), analysis_id, caller)
+
+    @staticmethod
+    def owned(stored: Stored | None, analysis_id: str, caller: Caller) -> Stored:
+        """What was found, if the caller may see it; see ``find_owned``."""
         if stored is None:
             raise AnalysisNotFound(f"There is no analysis {analysis_id}", analysis_id=analysis_id)
         value = stored.value
@@ -151,7 +188,7 @@ class UnitOfWork:
         if stored is None or stored.value.is_visible(self.now):
             return stored
         if not caller.may_see(stored.value.context.client_session_id):
-            raise ContentConflict(f"The id {analysis_id} is taken", analysis_id=analysis_id)
+            raise ContentConflict.of(analysis_id)
         self.drop(stored, stored.value.purged(self.now, caller.name))
         return None
 
@@ -194,7 +231,12 @@ class UnitOfWork:
         inserted = self.analyses.insert(rows, active_key)
         added = [change for change in changes if change.value.analysis_id in inserted]
         self.ledger.append([event for change in added for event in change.events])
-        self.jobs.enqueue([job for change in added for job in change.jobs], self.now)
+        jobs = [job for change in added for job in change.jobs]
+        if self._processors:
+            for change in added:
+                if change.value.status.ended:
+                    jobs += self._sync(inserted[change.value.analysis_id], change.value.analysis_id)
+        self.jobs.enqueue(jobs, self.now)
         for owner in sorted({change.value.context.client_session_id for change in added}):
             if self.analyses.greet_owner(owner, self.now):
                 self.counters.add("owners")
@@ -236,6 +278,11 @@ class UnitOfWork:
             self.put_findings(stored.key, after, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
+        if self._processors and after is not before and after.status.ended:
+            self.jobs.enqueue(self._sync(stored.key, after.analysis_id), self.now)
+
+    def _sync(self, key: int, analysis_id: str | None) -> list[NewJob]:
+        return sync_jobs(self._processors, [key], analysis_id)
 
     def put_findings(self, key: int, value: Analysis, findings: Sequence[Finding]) -> None:
         """Keep the findings of an analysis that has none, given by its internal key."""
@@ -268,6 +315,7 @@ class UnitOfWork:
         self.retention.drop_unused_subjects(set() if subject is None else {subject})
         self._count(value, -1)
         self.ledger.append(change.events)
+        self.jobs.enqueue(self._sync(stored.key, None), self.now)
         return True
 
     def drop_many(self, gone: Sequence[Found], events: Sequence[Event]) -> None:
@@ -278,6 +326,7 @@ class UnitOfWork:
             events: what the ledger is told.
         """
         self.retention.remove(gone)
+        self.jobs.enqueue(sync_jobs(self._processors, [found.candidate.key for found in gone]), self.now)
         for found in gone:
             one = found.candidate
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))
@@ -379,9 +428,11 @@ def params_hash(params: Mapping[str, Any]) -> str:
 class Store:
     """The door to the store: one transaction a call."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        """Keep things in ``engine``."""
+    def __init__(self, engine: Engine, clock: Clock, processors: Sequence[str] = (), span: Spans = no_span) -> None:
+        """Keep things in ``engine``; what changes is queued for ``processors``, and each transaction is a ``span``."""
         self.engine = engine
+        self.processors = tuple(processors)
+        self._span = span
         self.bell = engine.bell
         self._clock = clock
 
@@ -392,21 +443,22 @@ class Store:
         """
 
         def transaction(connection: sa.Connection) -> T:
-            uow = UnitOfWork(connection, self.engine, self._clock.now())
+            uow = UnitOfWork(connection, self.engine, self._clock.now(), processors=self.processors)
             result = work(uow)
             uow.flush()
             return result
 
-        return self.engine.write(transaction)
+        with self._span("store.write", work=_named(work)):
+            return self.engine.write(transaction)
 
     def read(self, look: Callable[[UnitOfWork], T]) -> T:
         """Run ``look`` on one consistent state of the store."""
-        with self.engine.read() as connection:
+        with self._span("store.read", work=_named(look)), self.engine.read() as connection:
             return look(UnitOfWork(connection, self.engine, self._clock.now()))
 
     def follow(self, look: Callable[[UnitOfWork], T]) -> T:
         """As ``read``, and the ledger knows how far it is complete, so that it can be followed."""
-        with self.engine.follow() as (connection, below):
+        with self._span("store.follow", work=_named(look)), self.engine.follow() as (connection, below):
             return look(UnitOfWork(connection, self.engine, self._clock.now(), complete_below=below))
 
     def load_checkpoints(self, scope: str, keys: Sequence[str]) -> dict[str, bytes]:
@@ -420,3 +472,8 @@ class Store:
         if old:
             self.write(lambda uow: uow.runs.touch_checkpoints(scope, old, uow.now))
         return found
+
+
+def _named(work: Callable[[UnitOfWork], object]) -> str:
+    """Which use case a transaction is of."""
+    return getattr(work, "__qualname__", type(work).__qualname__).partition(".<locals>")[0]

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from holdfast.api.schemas.base import LARGEST, Incoming, Json, JsonObject, Moment, Outgoing
+from holdfast.api.schemas.base import LARGEST, Incoming, Json, JsonObject, Moment, Outgoing, Total
 from holdfast.api.schemas.finding import FindingIn
 from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.context import Context
@@ -243,6 +243,7 @@ class AnalysisPage(Outgoing):
 
     items: list[AnalysisOut]
     next_cursor: str | None = Field(description="For the parameter `cursor` of the next request; null at the end.")
+    total: Total = None
 
 
 class DeletedOut(Outgoing):

@@ -1,7 +1,7 @@
 """What all models of the wire have in common."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
@@ -26,3 +26,13 @@ class Outgoing(BaseModel):
     """An answer: fields may be added, so clients ignore what they do not know."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class TotalOut(Outgoing):
+    """How much a list holds."""
+
+    value: int = Field(ge=0)
+    relation: Literal["exact", "estimate", "at_least"] = Field(description="How the value stands to the truth.")
+
+
+Total = Annotated[TotalOut | None, Field(description="There only where `count` asks for it.")]

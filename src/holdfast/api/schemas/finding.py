@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from holdfast.api.schemas.base import LARGEST, Incoming, JsonObject, Outgoing
+from holdfast.api.schemas.base import LARGEST, Incoming, JsonObject, Outgoing, Total
 from holdfast.domain.findings import Finding, FindingItem, Severity
 
 
@@ -74,6 +74,7 @@ class FindingPage(Outgoing):
 
     items: list[FindingOut]
     next_cursor: str | None
+    total: Total = None
 
 
 class MetricOut(Outgoing):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from holdfast.api.schemas.base import JsonObject, Moment, Outgoing
+from holdfast.api.schemas.base import JsonObject, Moment, Outgoing, Seconds, Total
 from holdfast.domain.jobs import JobStatus
 
 
@@ -30,6 +30,7 @@ class JobPage(Outgoing):
 
     items: list[JobOut]
     next_cursor: str | None
+    total: Total = None
 
 
 class JobCount(Outgoing):
@@ -38,3 +39,21 @@ class JobCount(Outgoing):
     kind: str
     status: JobStatus
     count: int = Field(ge=0)
+
+
+class ScheduleOut(Outgoing):
+    """A job that comes again and again."""
+
+    name: str
+    kind: str
+    payload: JsonObject
+    every_seconds: Seconds
+    next_at: Moment
+    enabled: bool
+
+
+class SchedulePage(Outgoing):
+    """The schedules by name."""
+
+    items: list[ScheduleOut]
+    next_cursor: str | None

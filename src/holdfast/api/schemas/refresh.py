@@ -79,7 +79,7 @@ class StalenessOut(Outgoing):
     checked_at: Moment = Field(description="The moment of this answer, by the clock of all others in it.")
 
 
-class StaleBranches(Outgoing):
+class StaleBranchPage(Outgoing):
     """A page of a repository's stale branches, by name."""
 
     success: bool = True

@@ -10,6 +10,7 @@ from holdfast.domain.events import ENDINGS, LedgerEntry, Position
 from holdfast.store.runs import Reported
 
 PROGRESSED = "analysis.progressed"
+_REVOKED = "token.revoked"
 
 RETRY = b"retry: 1000\n\n"
 """Comes first: how many milliseconds a browser waits before it connects again."""
@@ -29,6 +30,7 @@ class Message:
         kind: the analysis's kind, if it is known.
         position: its place in the ledger; None for progress, which is not in the ledger.
         reported_at: when progress was reported; None for what is in the ledger.
+        ends_token: the token that can no longer be used, if that is what happened.
         chunk: its bytes in a stream.
     """
 
@@ -38,6 +40,7 @@ class Message:
     kind: str | None
     position: Position | None = None
     reported_at: datetime | None = None
+    ends_token: str | None = None
     chunk: bytes
 
     @property
@@ -61,12 +64,14 @@ class Wanted:
         analysis_id: only of this analysis.
         names: only of these names; all when empty.
         kinds: only of analyses of these kinds; all when empty.
+        token_id: the token that lets the watcher in, if one does; the watch ends with it.
     """
 
     owner: str | None
     analysis_id: str | None = None
     names: Collection[str] = frozenset()
     kinds: Collection[str] = frozenset()
+    token_id: str | None = None
 
     def fits(self, message: Message) -> bool:
         """Whether ``message`` is one of them."""
@@ -94,6 +99,7 @@ def of_entry(entry: LedgerEntry) -> Message:
         owner=event.client_session_id,
         kind=kind if isinstance(kind, str) else None,
         position=entry.position,
+        ends_token=event.data.get("token_id") if event.name == _REVOKED else None,
         chunk=b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.sequence, event.name.encode(), data),
     )
 

@@ -1,6 +1,7 @@
 """One watcher, and all watchers of one event loop. Nothing here is touched by any other thread than the loop's."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,11 +26,13 @@ class Missed:
         messages: what it wanted of it.
         position: how far the page reaches.
         more: whether there is more to read.
+        is_let_in: whether the watcher's token is still good.
     """
 
     messages: list[Message]
     position: Position
     more: bool
+    is_let_in: bool = True
 
 
 class Source(Protocol):
@@ -76,9 +79,19 @@ class Subscription:
             wait for a reader that never reads.
     """
 
-    def __init__(self, source: Source, wanted: Wanted, *, after: Position, head: Position, is_over: bool) -> None:
-        """Go on after ``after``; all before ``head`` are committed."""
+    def __init__(
+        self,
+        source: Source,
+        wanted: Wanted,
+        *,
+        after: Position,
+        head: Position,
+        is_over: bool,
+        seconds: float | None = None,
+    ) -> None:
+        """Go on after ``after``; all before ``head`` are committed; end when the token does, in ``seconds``."""
         self.wanted = wanted
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self.is_over = is_over
         self.was_cut = False
         self.on_end: Callable[[], None] | None = None
@@ -113,6 +126,7 @@ class Subscription:
             group = self._source.join(self, self._head)
             if group is None:
                 return
+            # A token that was revoked before this is known to the store by now, one that is after this is pushed.
             async for chunk in self._catch_up(group.position):
                 yield chunk
             while not self._ends or self._pending:
@@ -129,7 +143,7 @@ class Subscription:
         """What stands in the store up to ``until``, or up to its newest."""
         # An analysis's present progress is read once in any case, after the joining: what is newer is pushed.
         more = until is None or self._position < until or self.wanted.analysis_id is not None
-        while more and not self._source.is_closed() and not self.was_cut:
+        while more and not self._source.is_closed() and not (self.was_cut or self._closed):
             try:
                 page = await self._source.missed(self.wanted, self._position, until)
             except StoreError as error:
@@ -139,6 +153,9 @@ class Subscription:
                     raise
                 await asyncio.sleep(_AWAY_SECONDS)
                 continue
+            if not page.is_let_in:
+                self.close()
+                return
             self._position = max(self._position, page.position)
             more = page.more
             for message in page.messages:
@@ -169,12 +186,14 @@ class Subscription:
         self.wake()
 
     def beat(self, now: float) -> None:
-        """Say that the stream lives, if it was quiet."""
-        if now - self.quiet_since >= _HEARTBEAT_SECONDS - _LOOK_SECONDS / 2 and not self._pending:
+        """Say that the stream lives, if it was quiet; end it when its token has expired."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.close()
+        elif now - self.quiet_since >= _HEARTBEAT_SECONDS - _LOOK_SECONDS / 2 and not self._pending:
             self.push([Message(name="", analysis_id=None, owner=None, kind=None, chunk=HEARTBEAT)])
 
     def close(self) -> None:
-        """The service stops."""
+        """The service stops, or the watcher's token has ended."""
         self._closed = True
         self._drop()
         self.wake()
@@ -258,6 +277,10 @@ class Group:
         """Hand a batch to whom it concerns."""
         self.position = position
         due: dict[Subscription, list[Message]] = {}
+        ended = {message.ends_token for message in messages} - {None}
+        if ended:
+            for subscription in [one for one in self._members if one.wanted.token_id in ended]:
+                subscription.close()
         for message in messages:
             for place in (
                 self._of_analysis.get(message.analysis_id or ""),

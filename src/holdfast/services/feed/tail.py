@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from holdfast.domain import ids
 from holdfast.domain.access import Caller
 from holdfast.domain.checks import check_limit
-from holdfast.domain.errors import AnalysisNotFound, InvalidCursor, StoreUnavailable
+from holdfast.domain.errors import AnalysisNotFound, AuthenticationRequired, InvalidCursor, StoreUnavailable
 from holdfast.domain.events import ENDINGS, EVENTS, LedgerEntry, Position
 from holdfast.services.feed.messages import Message, Wanted, arranged, of_entry, of_progress
 from holdfast.services.feed.subscription import Group, Missed, Subscription
@@ -107,12 +107,15 @@ class Feed:
         Raises:
             InvalidCursor: ``after`` is no sequence.
             AnalysisNotFound: there is no such analysis, or the caller may not see it.
+            AuthenticationRequired: the caller's token has ended.
         """
         self._check_after(after)
         if analysis_id is not None:
             ids.check_id(analysis_id)
 
         def look(uow: UnitOfWork) -> Subscription:
+            # Asked for in the same state of the store as the head: what revokes it later stands after that.
+            seconds = self._seconds_left(uow, caller.token_id)
             head = uow.ledger.head()
             owner, has_ended = caller.sees, False
             if analysis_id is not None:
@@ -125,8 +128,14 @@ class Feed:
                 # The end may be committed and its event not yet due, while an older transaction runs.
                 end = uow.ledger.last_of(analysis_id, ENDINGS)
                 is_over = end is None or end <= place
-            wanted = Wanted(owner=owner, analysis_id=analysis_id, names=frozenset(names), kinds=frozenset(kinds))
-            return Subscription(self, wanted, after=place, head=head, is_over=is_over)
+            wanted = Wanted(
+                owner=owner,
+                analysis_id=analysis_id,
+                names=frozenset(names),
+                kinds=frozenset(kinds),
+                token_id=caller.token_id,
+            )
+            return Subscription(self, wanted, after=place, head=head, is_over=is_over, seconds=seconds)
 
         return self._store.follow(look)
 
@@ -173,6 +182,10 @@ class Feed:
         """See ``Source``."""
 
         def look(uow: UnitOfWork) -> Missed:
+            try:
+                self._seconds_left(uow, wanted.token_id)
+            except AuthenticationRequired:
+                return Missed(messages=[], position=after, more=False, is_let_in=False)
             entries = uow.ledger.feed(
                 after, _PAGE, until=until, owner=wanted.owner, analysis_id=wanted.analysis_id
             )  # fmt: skip
@@ -309,6 +322,17 @@ class Feed:
             # The loop is closed, and its watchers with it.
             return False
         return True
+
+    @staticmethod
+    def _seconds_left(uow: UnitOfWork, token_id: str | None) -> float | None:
+        """How long a token is good for; None for ever, or where there is none."""
+        if token_id is None:
+            return None
+        found = uow.accounts.find(token_id)
+        if found is None or found[0].problem(uow.now) is not None:
+            raise AuthenticationRequired
+        expires_at = found[0].expires_at
+        return None if expires_at is None else (expires_at - uow.now).total_seconds()
 
     @staticmethod
     def _of(uow: UnitOfWork, caller: Caller, analysis_id: str) -> tuple[str | None, bool]:

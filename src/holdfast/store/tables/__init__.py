@@ -4,8 +4,10 @@ from holdfast.store.tables.accounts import idempotency_keys, owners, rate_limits
 from holdfast.store.tables.analyses import analyses, finding_items, findings, metrics, payloads, subjects, tags
 from holdfast.store.tables.base import metadata
 from holdfast.store.tables.freshness import branch_watches, refreshes
+from holdfast.store.tables.indexes import graph_edges, graph_nodes, vector_models, vectors
 from holdfast.store.tables.jobs import jobs, schedules
 from holdfast.store.tables.ledger import counters, ledger, marks
+from holdfast.store.tables.processing import indexes, processing
 from holdfast.store.tables.repositories import (
     branch_versions,
     branches,
@@ -43,7 +45,10 @@ __all__ = [
     "exports",
     "finding_items",
     "findings",
+    "graph_edges",
+    "graph_nodes",
     "idempotency_keys",
+    "indexes",
     "jobs",
     "ledger",
     "manifests",
@@ -53,6 +58,7 @@ __all__ = [
     "metrics",
     "owners",
     "payloads",
+    "processing",
     "progress",
     "rate_limits",
     "refreshes",
@@ -62,4 +68,6 @@ __all__ = [
     "subjects",
     "tags",
     "tokens",
+    "vector_models",
+    "vectors",
 ]

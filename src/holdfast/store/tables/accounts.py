@@ -60,6 +60,9 @@ rate_limits = sa.Table(
     metadata,
     sa.Column("key", FreeText, primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+    # Of the window before, which slides out while this one lasts.
+    sa.Column("earlier", sa.BigInteger, nullable=False),
+    # When both windows are out: a window's length after the end of this one.
     sa.Column("expires_at", Timestamp, nullable=False),
     sa.Index(None, "expires_at"),
     sqlite_with_rowid=False,

@@ -32,7 +32,7 @@ refreshes = sa.Table(
     sa.Column("client_session_id", FreeText, nullable=False),
     sa.Column("branch", Key, sa.ForeignKey("branches.id", ondelete="CASCADE"), nullable=False),
     # The branch while it waits or runs: no two at once, whoever asks where.
-    sa.Column("open_branch", Key, unique=True),
+    sa.Column("open_branch", Key, sa.ForeignKey("branches.id", ondelete="CASCADE"), unique=True),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("is_automatic", sa.Boolean, nullable=False),
     sa.Column("delay_minutes", sa.Float, nullable=False),

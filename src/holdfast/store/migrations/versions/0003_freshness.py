@@ -46,6 +46,9 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("retry_at", types.Timestamp(), nullable=True),
         sa.ForeignKeyConstraint(["branch"], ["branches.id"], name=op.f("fk_refreshes_branch"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["open_branch"], ["branches.id"], name=op.f("fk_refreshes_open_branch"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refreshes")),
         sa.UniqueConstraint("open_branch", name=op.f("uq_refreshes_open_branch")),
         sa.UniqueConstraint("task_id", name=op.f("uq_refreshes_task_id")),

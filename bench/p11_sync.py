@@ -1,0 +1,145 @@
+"""P11: many writers of one branch, in four processes, under each way of settling them; many branches in one batch.
+
+Updates count as lost when a merged counter does not come to as many as were written, when the branch does not end with
+the latest version, or when what a writer was told is not kept.
+"""
+
+import multiprocessing
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import holdfast
+from bench import floors
+from bench.floors import Stores
+from bench.report import Options, Report, quantile, run
+from holdfast.domain.errors import VersionConflict
+from holdfast.domain.repositories import BranchInfo
+from holdfast.domain.sync import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PROCESSES = 4
+_THREADS = 8
+_START = datetime(2030, 1, 1, tzinfo=UTC)
+_BATCH = 500
+_BATCH_GOAL = 250
+
+
+def measure(options: Options, report: Report) -> None:
+    with floors.stores(options, report) as found:
+        for stores in found:
+            _writers(options, report, stores)
+            _batches(options, report, stores)
+
+
+def _writers(options: Options, report: Report, stores: Stores) -> None:
+    each = options.pick(5, 1_000)
+    total = _PROCESSES * _THREADS * each
+    for strategy in (Strategy.LATEST_WINS, Strategy.MERGE):
+        url = stores.fresh()
+        with holdfast.open(url) as hf:
+            hf.repositories.store_repository("r")
+            hf.sync.sync_branch_metadata("r", BranchInfo(name="main", declared_at=_START, metadata={"n": 0}))
+            began = time.perf_counter()
+            _in_processes(url, each, strategy)
+            seconds = time.perf_counter() - began
+            kept = hf.repositories.get_branch("r", "main")
+            latest = f"{_PROCESSES * _THREADS * each:09}"
+            found = kept.metadata["n"] if strategy is Strategy.MERGE else total * (kept.commit_sha == latest)
+            name = f"{stores.dialect}: 32 writers x {each:,} updates of one branch, {strategy}"
+            report.add("P11", f"{name}: lost updates", total - found, "", goal="0", met=found == total)
+            report.add("P11", f"{name}: updates", total / seconds, "/s")
+
+
+def _in_processes(url: str, each: int, strategy: Strategy) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=_process, args=(url, number, each, strategy.value)) for number in range(_PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0, "a writer failed"
+
+
+def _process(url: str, process: int, each: int, strategy: str) -> None:
+    write: Callable[..., None] = _merged if strategy == Strategy.MERGE else _declared
+    with holdfast.open(url, sync_counters=("metadata.n",)) as hf:
+        failed: list[BaseException] = []
+
+        def thread(writer: int) -> None:
+            try:
+                for number in range(1, each + 1):
+                    write(hf, writer, number)
+            except BaseException as error:  # noqa: BLE001 told by the process
+                failed.append(error)
+
+        threads = [threading.Thread(target=thread, args=(process * _THREADS + one,)) for one in range(_THREADS)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        if failed:
+            raise failed[0]
+
+
+def _declared(hf: holdfast.Holdfast, writer: int, number: int) -> None:
+    """A version of its own moment; the latest of all is the last one of the last writer."""
+    place = (number - 1) * _PROCESSES * _THREADS + writer + 1
+    info = BranchInfo(name="main", commit_sha=f"{place:09}", declared_at=_START + timedelta(microseconds=place))
+    hf.sync.sync_branch_metadata("r", info, strategy=Strategy.LATEST_WINS)
+
+
+def _merged(hf: holdfast.Holdfast, writer: int, number: int) -> None:
+    """One more than what was read; read again if by then too many others have written."""
+    while True:
+        kept = hf.repositories.get_branch("r", "main")
+        at = _START + timedelta(microseconds=number * 1_000 + writer)
+        info = BranchInfo(
+            name="main",
+            metadata=kept.metadata | {"n": kept.metadata["n"] + 1, f"w{writer}": number},
+            declared_at=at,
+            base_version=kept.version,
+        )
+        try:
+            hf.sync.sync_branch_metadata("r", info, strategy=Strategy.MERGE)
+        except VersionConflict:
+            continue
+        return
+
+
+def _batches(options: Options, report: Report, stores: Stores) -> None:
+    with holdfast.open(stores.fresh()) as hf:
+        hf.repositories.store_repository("r")
+        for name, turns in (("new", 1), ("all moved", options.pick(2, 15)), ("unchanged", options.pick(2, 15))):
+            seconds = []
+            for turn in range(turns):
+                place = turn if name == "all moved" else 0
+                said = [
+                    BranchInfo(
+                        name=f"team/topic-{number}",
+                        commit_sha=f"{name}-{place}-{number}",
+                        declared_at=_START + timedelta(seconds=1 + place if name == "all moved" else 60),
+                        metadata={"author": "ann", "labels": ["a", "b"]},
+                    )
+                    for number in range(_BATCH)
+                ]
+                if name == "new":
+                    said = [BranchInfo(name=one.name, commit_sha="c", declared_at=_START) for one in said]
+                if name == "unchanged" and not turn:
+                    hf.sync.sync_multiple_branches("r", said)
+                began = time.perf_counter()
+                done = hf.sync.sync_multiple_branches("r", said)
+                seconds.append(time.perf_counter() - began)
+                assert done.synced == _BATCH
+            middle = quantile(seconds, 0.5) * 1000
+            report.add("P11", f"{stores.dialect}: {_BATCH} branches in one transaction, {name}", middle, "ms",
+                       goal=f"<= {_BATCH_GOAL} ms", met=middle <= _BATCH_GOAL)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run({"p11": measure})

@@ -1,0 +1,1 @@
+"""Analyses by what they have to do with: entities, the relations between them, and ways along these."""

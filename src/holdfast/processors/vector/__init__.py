@@ -1,0 +1,1 @@
+"""Analyses by what they mean: their text as vectors, and indexes of those."""

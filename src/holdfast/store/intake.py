@@ -1,0 +1,345 @@
+"""Rows into a store: by their policies, each once, with a mark in the same transaction of how far it is.
+
+A row that is there already by its key stays as it is, and so does everything that is part of it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from holdfast.domain.errors import Conflict
+from holdfast.store import tables
+from holdfast.store.counters import Counters
+from holdfast.store.engine import Engine
+from holdfast.store.policies import (
+    POLICIES,
+    columns,
+    is_taken,
+    parts,
+    payload_columns,
+    refers_to,
+    surrogate,
+)
+from holdfast.store.prepared import insert_into
+from holdfast.store.rows import Incoming, RowRefused, made_of, plain
+from holdfast.store.truths import differences
+
+_m = tables.marks.c
+_p = tables.payloads.c
+_NAMED = 20
+
+
+class ImportTakenOver(Conflict):
+    """Another process goes on with this import."""
+
+    code = "IMPORT_TAKEN_OVER"
+    suggestions = ("Let the other one finish, or end it and run this one again",)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an import is.
+
+    Attributes:
+        by: which run of it works on it; the latest to begin.
+        line: the last line that is in.
+        chain: the digest up to there.
+        is_fresh: whether the store was empty when it began, so that the log's numbers are kept.
+        skipping: whether the row that parts follow was there already.
+        added: rows brought in, by table.
+        there: rows that were there already and are the same, by table.
+        differing: rows that were there already and differ, by table.
+        named: some of those that differ.
+    """
+
+    by: str
+    line: int = 0
+    chain: str = ""
+    is_fresh: bool = False
+    skipping: bool = False
+    added: dict[str, int] = {}
+    there: dict[str, int] = {}
+    differing: dict[str, int] = {}
+    named: tuple[str, ...] = ()
+
+
+class Intake:
+    """What an import does in one transaction."""
+
+    def __init__(self, connection: sa.Connection, engine: Engine, counters: Counters) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+        self._engine = engine
+        self._counters = counters
+
+    def is_empty(self) -> bool:
+        """Whether nothing is kept here that an import could meet."""
+        kept = (tables.analyses, tables.ledger, tables.jobs, tables.subjects, tables.payloads, tables.tokens)
+        return all(
+            self._connection.execute(sa.select(sa.literal(1)).select_from(t).limit(1)).first() is None for t in kept
+        )
+
+    def find(self, name: str) -> State | None:
+        """How far an import is; None when it has not begun, or is complete."""
+        found = self._connection.execute(self._engine.locked(sa.select(_m.data).where(_m.name == name))).scalar()
+        return None if found is None else msgspec.convert(found, State)
+
+    def begin(self, name: str, by: str, now: Any) -> State:
+        """Begin an import, or take it over where it stands."""
+        there = self.find(name)
+        state = State(by=by, is_fresh=self.is_empty()) if there is None else msgspec.structs.replace(there, by=by)
+        self._note(name, state, now)
+        return state
+
+    def put(self, name: str, before: State, rows: Sequence[Incoming], chain: str, now: Any) -> State:
+        """Bring rows in, and note how far it is.
+
+        Args:
+            name: of the import.
+            before: how far it was.
+            rows: what comes next, in order.
+            chain: the digest after them.
+            now: the moment.
+
+        Raises:
+            ImportTakenOver: somebody else goes on with it.
+            RowRefused: a row cannot be brought in; nothing of these was.
+        """
+        if self.find(name) != before:
+            raise ImportTakenOver
+        tally = _Tally(before)
+        wanted = self._wanted(rows, tally)
+        for table in tables.metadata.sorted_tables:
+            if found := wanted.get(table.name):
+                self._insert(table, found, tally)
+        after = tally.state(line=rows[-1].line, chain=chain)
+        self._note(name, after, now)
+        return after
+
+    def offer_payloads(self, rows: Sequence[Incoming]) -> None:
+        """Bring payloads in once more that went in the meantime, since nothing referred to them yet."""
+        made = [made_of(tables.payloads, row) for row in rows]
+        missing = self._missing({values["hash"] for values in made})
+        self._write(tables.payloads, [values for values in made if values["hash"] in missing])
+
+    def finish(self, name: str) -> None:
+        """Set the counters right, and forget the mark."""
+        self.reconcile()
+        self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Forget how far an import is: it begins anew."""
+        self._connection.execute(sa.delete(tables.marks).where(_m.name == name))
+
+    def reconcile(self) -> dict[str, tuple[int, int]]:
+        """Add to the counters what they lack; returns those that were wrong, and what they are now."""
+        wrong = differences(self._connection)
+        for name, (said, true) in wrong.items():
+            self._counters.add(name, true - said)
+        return wrong
+
+    def clear(self) -> None:
+        """Drop everything that an import could bring."""
+        self._connection.execute(sa.delete(tables.counters))
+        for table in reversed(tables.metadata.sorted_tables):
+            if is_taken(table.name, secrets=True):
+                self._connection.execute(sa.delete(table))
+
+    def _note(self, name: str, state: State, now: Any) -> None:
+        insert = insert_into(self._connection)(tables.marks)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["name"], set_={"at": insert.excluded.at, "data": insert.excluded.data}
+        )
+        self._connection.execute(upsert, {"name": name, "at": now, "data": msgspec.to_builtins(state)})
+
+    def _wanted(self, rows: Sequence[Incoming], tally: "_Tally") -> dict[str, list[dict[str, Any]]]:
+        """The rows that are not there yet, by table."""
+        made = [(table, made_of(table, row)) for row in rows for table in (_table(row),)]
+        known: dict[str, dict[Any, dict[str, Any]]] = {}
+        for table in {table for table, _ in made if POLICIES[table.name].key and POLICIES[table.name].part_of is None}:
+            known[table.name] = self._known(table, [values for other, values in made if other is table])
+        found: dict[str, list[dict[str, Any]]] = {}
+        for table, values in made:
+            policy = POLICIES[table.name]
+            if policy.part_of is not None:
+                is_there = tally.skipping
+            else:
+                there = known.get(table.name, {}).get(tuple(values[name] for name in policy.key))
+                is_there = bool(policy.key) and there is not None
+                if parts(table):
+                    tally.skipping = is_there
+                if is_there and any(there[name] != values[name] for name in there):  # type: ignore[index, union-attr]
+                    tally.differs(table.name, values)
+                    continue
+            if is_there:
+                tally.there[table.name] += 1
+            else:
+                found.setdefault(table.name, []).append(values)
+        return found
+
+    def _known(self, table: sa.Table, rows: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+        """Those of the rows that are there, by key, with what can be compared."""
+        key = POLICIES[table.name].key
+        compared = [c for c in columns(table) if refers_to(c) is None and not isinstance(c.type, sa.LargeBinary)]
+        wanted = [tuple(values[name] for name in key) for values in rows]
+        where = _among([table.c[name] for name in key], wanted)
+        select = sa.select(*(sa.type_coerce(c, plain(c)).label(c.name) for c in compared)).where(where)
+        found = [dict(row._mapping) for row in self._connection.execute(select)]
+        return {tuple(row[name] for name in key): row for row in found}
+
+    def _insert(self, table: sa.Table, rows: list[dict[str, Any]], tally: "_Tally") -> None:
+        policy = POLICIES[table.name]
+        if policy.same and not tally.is_fresh:
+            rows = self._new_in_log(table, rows, tally)
+        if policy.gives_way is not None:
+            self._give_way(table.c[policy.gives_way], rows)
+        for column in columns(table):
+            target = refers_to(column)
+            if target is not None:
+                numbers = self._numbers(target, {row[column.name] for row in rows if row[column.name] is not None})
+                for row in rows:
+                    if row[column.name] is not None:
+                        row[column.name] = numbers[row[column.name]]
+        self._count_references(table, rows)
+        if policy.renumbered is not None:
+            transaction = self._engine.transaction_number(self._connection)
+            for row in rows:
+                row["transaction"] = transaction
+                if not tally.is_fresh:
+                    del row[policy.renumbered]
+        self._write(table, rows)
+        if policy.renumbered is not None and tally.is_fresh and rows:
+            newest = max(row[policy.renumbered] for row in rows)
+            self._engine.number_beyond(self._connection, table.c[policy.renumbered], newest)
+        tally.added[table.name] += len(rows)
+
+    def _write(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        if table is tables.payloads:
+            rows = [{**row, "reference_count": 0} for row in rows]
+        # The database's own types: what is written here is what was read there.
+        target = sa.table(table.name, *(sa.column(name, plain(table.c[name])) for name in rows[0]))
+        self._connection.execute(sa.insert(target), rows)
+
+    def _new_in_log(self, table: sa.Table, rows: list[dict[str, Any]], tally: "_Tally") -> list[dict[str, Any]]:
+        policy = POLICIES[table.name]
+        same = [sa.type_coerce(table.c[name], plain(table.c[name])) for name in policy.same]
+        ids = {row["analysis_id"] for row in rows}
+        near = sa.or_(table.c.analysis_id.in_([i for i in ids if i is not None]), table.c.analysis_id.is_(None))
+        moment = "at" if "at" in policy.same else "created_at"
+        at = sa.type_coerce(table.c[moment], sa.BigInteger).in_([row[moment] for row in rows])
+        there = Counter(tuple(row) for row in self._connection.execute(sa.select(*same).where(near, at)))
+        taken: set[Any] = set()
+        if policy.unique is not None:
+            column = table.c[policy.unique]
+            values = [row[policy.unique] for row in rows if row[policy.unique] is not None]
+            taken = set(self._connection.execute(sa.select(column).where(column.in_(values))).scalars())
+        new = []
+        for row in rows:
+            known = tuple(row[name] for name in policy.same)
+            if there[known] > 0 or (policy.unique is not None and row[policy.unique] in taken):
+                there[known] -= 1
+                tally.there[table.name] += 1
+            else:
+                new.append(row)
+        return new
+
+    def _give_way(self, column: sa.Column[Any], rows: list[dict[str, Any]]) -> None:
+        wanted = [row[column.name] for row in rows if row[column.name] is not None]
+        taken = (
+            set(self._connection.execute(sa.select(column).where(column.in_(wanted))).scalars()) if wanted else set()
+        )
+        for row in rows:
+            if row[column.name] in taken:
+                row[column.name] = None
+
+    def _numbers(self, table: sa.Table, keys: set[Any]) -> dict[Any, int]:
+        """The numbers that rows have here, by what they are named in the bundle."""
+        if not keys:
+            return {}
+        policy = POLICIES[table.name]
+        number = surrogate(table)
+        assert number is not None
+        split = {key: key if isinstance(key, tuple) else (key,) for key in keys}
+        if policy.part_of is not None:
+            parent = refers_to(table.c[policy.part_of])
+            assert parent is not None
+            size = 1 - len(policy.key)
+            outer = {
+                key: (head[0] if len(head) == 1 else head) for key, whole in split.items() for head in (whole[:size],)
+            }
+            numbers = self._numbers(parent, set(outer.values()))
+            split = {key: (numbers[outer[key]], *whole[size:]) for key, whole in split.items()}
+        named = [table.c[name] for name in policy.key]
+        select = sa.select(number, *named).where(_among(named, list(split.values())))
+        found = {tuple(row[1:]): row[0] for row in self._connection.execute(select)}
+        missing = [key for key, whole in split.items() if whole not in found]
+        if missing:
+            raise RowRefused(f"A row refers to {missing[0]!r} of {table.name}, which is not in the bundle")
+        return {key: found[whole] for key, whole in split.items()}
+
+    def _count_references(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        counts = Counter(row[name] for name in payload_columns(table) for row in rows if row[name] is not None)
+        if not counts:
+            return
+        if missing := self._missing(set(counts)):
+            raise RowRefused(
+                f"A row of {table.name} refers to the result {min(missing)[:12]}, which is not in the bundle"
+            )
+        update = sa.update(tables.payloads).where(_p.hash == sa.bindparam("payload"))
+        update = update.values(reference_count=_p.reference_count + sa.bindparam("more", type_=sa.Integer))
+        # In the order in which all writers take them.
+        self._connection.execute(update, [{"payload": digest, "more": counts[digest]} for digest in sorted(counts)])
+
+    def _missing(self, hashes: set[str]) -> set[str]:
+        select = sa.select(_p.hash).where(_p.hash.in_(hashes)).order_by(_p.hash)
+        return hashes - set(self._connection.execute(self._engine.locked(select)).scalars())
+
+
+class _Tally:
+    """What becomes of the rows of one transaction."""
+
+    def __init__(self, before: State) -> None:
+        self._before = before
+        self.is_fresh = before.is_fresh
+        self.skipping = before.skipping
+        self.added = Counter(before.added)
+        self.there = Counter(before.there)
+        self._differing = Counter(before.differing)
+        self._named = list(before.named)
+
+    def differs(self, name: str, values: Mapping[str, Any]) -> None:
+        self._differing[name] += 1
+        if len(self._named) < _NAMED:
+            self._named.append(" ".join([name, *(str(values[part]) for part in POLICIES[name].key)]))
+
+    def state(self, *, line: int, chain: str) -> State:
+        return msgspec.structs.replace(
+            self._before,
+            line=line,
+            chain=chain,
+            skipping=self.skipping,
+            added=dict(self.added),
+            there=dict(self.there),
+            differing=dict(self._differing),
+            named=tuple(self._named),
+        )
+
+
+def _among(named: Sequence[sa.ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> sa.ColumnElement[bool]:
+    coerced = [sa.type_coerce(column, plain(column)) for column in named]  # type: ignore[arg-type]
+    if len(coerced) == 1:
+        return coerced[0].in_([key[0] for key in keys])
+    return sa.tuple_(*coerced).in_(keys)
+
+
+def _table(row: Incoming) -> sa.Table:
+    table = tables.metadata.tables.get(row.kind)
+    if table is None or not is_taken(row.kind, secrets=True):
+        raise RowRefused(
+            f"Line {row.line} is of the kind {row.kind!r}, which this Holdfast does not know", line=row.line
+        )
+    return table
