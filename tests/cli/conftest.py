@@ -69,6 +69,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, database: str, plugins: Path) -
         monkeypatch.delenv(name)
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("HOLDFAST_DATABASE_URL", database)
+    # Whoever tests indexes enables them: their jobs count among all others.
+    monkeypatch.setenv("HOLDFAST_PROCESSORS", "")
     return database
 
 

@@ -18,8 +18,7 @@ JOB = {
 }
 
 
-def test_until_idle(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDFAST_PROCESSORS", "")  # what they do counts as well
+def test_until_idle(cli: Cli) -> None:
     for name in ("a", "b"):
         cli("analyze", name, "--kind", "sample", "--id", name, "--no-wait")
     status = cli("worker", "--status", "--json").json

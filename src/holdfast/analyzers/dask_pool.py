@@ -85,7 +85,11 @@ class DaskPool:
                 # We give chunks up only when nobody waits for them; else the scheduler was lost.
                 done(self._lost(error))
             except Exception as error:  # noqa: BLE001 - a module that the workers lack, mostly
-                done(AnalyzerFailed(f"A Dask worker could not compute: {type(error).__qualname__}: {error}"))
+                if isinstance(error, OSError) and future.status != "error":
+                    # It was computed, and the scheduler was lost while its value was fetched.
+                    done(self._lost(error))
+                else:
+                    done(AnalyzerFailed(f"A Dask worker could not compute: {type(error).__qualname__}: {error}"))
 
         chunk = pickle.dumps((function, list(keys), list(parts)))
         try:

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from holdfast.analyzers.duplicates.analyzer import DuplicatesAnalyzer
 from holdfast.domain.ports import Outcome, RunContext
+
+PARTS_OF_STUCK = 4
 
 
 class SmallParts(DuplicatesAnalyzer):
@@ -29,8 +32,8 @@ class _StuckContext:
         return getattr(self._ctx, name)
 
     def map(self, function: Callable[[Any], Any], parts: Iterable[Any], **options: Any) -> Iterator[Any]:
-        for number, value in enumerate(self._ctx.map(function, parts, **options)):
-            yield value
-            while number == 3:
-                self._ctx.check()
-                time.sleep(0.01)
+        # No part more is given away: the pool would compute the rest while this one waits.
+        yield from self._ctx.map(function, islice(parts, PARTS_OF_STUCK), **options)
+        while True:
+            self._ctx.check()
+            time.sleep(0.01)
