@@ -126,6 +126,23 @@ def test_the_next_search_is_told(hf: Holdfast) -> None:
     assert states(hf, third.analysis_id)["same"] == "not_duplicate"
 
 
+def test_undoing_tells_each_search_what_held_there_before(hf: Holdfast) -> None:
+    pairs = [group(name, track(f"{name}1"), track(f"{name}2")) for name in ("same", "grown")]
+    grown = group("grown", track("grown1"), track("grown2"), track("grown3"))
+    first = keep(hf, pairs)
+    triage = hf.duplicates.triage
+    triage.resolve(first.analysis_id, ["same", "grown"], Action.NOT_DUPLICATE)
+    second = keep(hf, [pairs[0], grown], run=2)
+    later = triage.resolve(second.analysis_id, ["same", "grown"], Action.DELETED)
+    assert states(hf, second.analysis_id) == {"same": "deleted", "grown": "deleted"}
+    assert states(hf, first.analysis_id) == {"same": "not_duplicate", "grown": "not_duplicate"}
+    assert later.batch_id is not None
+    triage.undo(later.batch_id)
+    # What was decided of fewer members says nothing of a group that has grown.
+    assert states(hf, second.analysis_id) == {"same": "not_duplicate", "grown": None}
+    assert states(hf, first.analysis_id) == {"same": "not_duplicate", "grown": "not_duplicate"}
+
+
 def test_rules_say_what_would_go_before_it_does(hf: Holdfast) -> None:
     analysis = keep(
         hf,

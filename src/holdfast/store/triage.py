@@ -234,14 +234,11 @@ class Triage:
         before = {row.identity: row.id for row in run(ended)}
         run(
             sa.insert(tables.duplicate_decisions),
-            [_decided(analysis_id, scope, choice, decision) for choice, decision in decided],
+            [
+                _decided(analysis_id, scope, choice, decision) | {"replaces": before.get(decision.group_id)}
+                for choice, decision in decided
+            ],
         )
-        holding = (*_of(scope), _d.identity.in_(groups), _d.ended_at.is_(None))
-        if before:
-            keys = {row.identity: row.id for row in run(sa.select(_d.id, _d.identity).where(*holding))}
-            replaced = [{"key": key, "by": keys[identity]} for identity, key in before.items()]
-            update = sa.update(tables.duplicate_decisions).where(_d.id == sa.bindparam("key"))
-            run(update.values(replaced_by=sa.bindparam("by")), replaced)
         # One statement for all: row by row it takes several times as long, and everybody waits.
         held = sa.select(_d.id).where(*_of(scope), _d.identity == _g.identity, _d.ended_at.is_(None))
         run(
@@ -274,28 +271,29 @@ class Triage:
             sa.update(tables.duplicate_decisions)
             .where(_d.id.in_(keys), _d.ended_at.is_(None))
             .values(ended_at=now)
-            .returning(_d.id)
-        )
-        gone = list(ended.scalars())
-        run(sa.update(tables.duplicate_groups).where(_g.decision.in_(gone)).values(decision=None, action=None))
+            .returning(_d.id, _d.replaces, _d.members)
+        ).all()
+        before = {row.replaces: row for row in ended if row.replaces is not None}
         again = run(
             sa.update(tables.duplicate_decisions)
-            .where(_d.replaced_by.in_(gone))
-            .values(ended_at=None, replaced_by=None)
-            .returning(_d.id, _d.action, _d.analysis_id, _d.identity)
+            .where(_d.id.in_(before))
+            .values(ended_at=None)
+            .returning(*tables.duplicate_decisions.c)
         ).all()
+        # Later analyses were told of what holds again, if it still says something about the group there.
+        told = [row for row in again if _decision(row).holds_for(before[row.id].members)]
+        if told:
+            later = sa.update(tables.duplicate_groups).where(_g.decision == sa.bindparam("gone"))
+            run(later.values(_AGAIN), [{"gone": before[row.id].id} | _again(row) for row in told])
+        gone = [row.id for row in ended]
+        run(sa.update(tables.duplicate_groups).where(_g.decision.in_(gone)).values(decision=None, action=None))
         if again:
             place = sa.select(tables.analyses.c.id).where(tables.analyses.c.analysis_id == sa.bindparam("made_on"))
             update = sa.update(tables.duplicate_groups).where(
                 _g.analysis == place.scalar_subquery(), _g.identity == sa.bindparam("group_id")
             )
-            run(
-                update.values(decision=sa.bindparam("key"), action=sa.bindparam("what")),
-                [
-                    {"made_on": row.analysis_id, "group_id": row.identity, "key": row.id, "what": row.action}
-                    for row in again
-                ],
-            )
+            made = [{"made_on": row.analysis_id, "group_id": row.identity} | _again(row) for row in again]
+            run(update.values(_AGAIN), made)
         return len(gone)
 
     def groups(self, analysis: int, where: GroupFilter, *, limit: int = _BATCH) -> Iterator[list[int]]:
@@ -311,6 +309,7 @@ def ordinal_id(group: Group) -> tuple[str, tuple[str, ...]]:
     return group.group_id, group.members
 
 
+_AGAIN = {"decision": sa.bindparam("key"), "action": sa.bindparam("what")}
 _UNDECIDED: dict[str, Any] = {"decision": None, "action": None}
 _WHOLE: dict[str, sa.Column[Any]] = {"tracks": _g.duplicates, "bytes": _g.goes_bytes, "plays": _g.goes_plays}
 
@@ -335,6 +334,10 @@ def _conditions(where: GroupFilter) -> list[sa.ColumnElement[bool]]:
 
 def _sum(column: sa.ColumnElement[Any], name: str) -> sa.Label[Any]:
     return sa.func.coalesce(sa.func.sum(column), 0).label(name)
+
+
+def _again(row: sa.Row[Any]) -> dict[str, Any]:
+    return {"key": row.id, "what": row.action}
 
 
 def _impact(row: sa.Row[Any]) -> Impact:
@@ -394,7 +397,6 @@ def _decided(analysis_id: str, scope: Scope, choice: Choice, decision: Decision)
         "actor": decision.actor,
         "decided_at": decision.decided_at,
         "ended_at": None,
-        "replaced_by": None,
     }
 
 

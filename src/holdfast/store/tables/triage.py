@@ -37,7 +37,7 @@ duplicate_groups = sa.Table(
     sa.Column("goes_bytes", sa.BigInteger, nullable=False),
     sa.Column("goes_plays", sa.BigInteger, nullable=False),
     # The decision that holds, and what it says.
-    sa.Column("decision", Key),
+    sa.Column("decision", Key, sa.ForeignKey("duplicate_decisions.id", ondelete="SET NULL")),
     sa.Column("action", sa.Text),
     *(
         sa.Index(None, "analysis", name, "ordinal")
@@ -70,8 +70,9 @@ duplicate_decisions = sa.Table(
     sa.Column("actor", FreeText, nullable=False),
     sa.Column("decided_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
-    # The later decision that took its place, and whose undoing makes it hold again.
-    sa.Column("replaced_by", Key),
+    # The earlier decision whose place it took, and which holds again once this one is undone.
+    sa.Column("replaces", Key, sa.ForeignKey("duplicate_decisions.id", ondelete="SET NULL")),
+    sa.UniqueConstraint("batch_id", "identity"),
     sa.Index(
         "uq_duplicate_decisions_current",
         "client_session_id",
@@ -81,9 +82,8 @@ duplicate_decisions = sa.Table(
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     ),
-    sa.Index(None, "client_session_id", "batch_id", "id"),
     sa.Index(None, "client_session_id", "library", "id"),
-    index_where("replaced_by IS NOT NULL", "replaced_by"),
+    index_where("replaces IS NOT NULL", "replaces"),
 )
 
 manifests = sa.Table(

@@ -34,14 +34,15 @@ def upgrade() -> None:
         sa.Column("actor", types.FreeText(), nullable=False),
         sa.Column("decided_at", types.Timestamp(), nullable=False),
         sa.Column("ended_at", types.Timestamp(), nullable=True),
-        sa.Column("replaced_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("replaces", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["replaces"],
+            ["duplicate_decisions.id"],
+            name=op.f("fk_duplicate_decisions_replaces"),
+            ondelete="SET NULL",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_duplicate_decisions")),
-    )
-    op.create_index(
-        op.f("ix_duplicate_decisions_client_session_id_batch_id_id"),
-        "duplicate_decisions",
-        ["client_session_id", "batch_id", "id"],
-        unique=False,
+        sa.UniqueConstraint("batch_id", "identity", name=op.f("uq_duplicate_decisions_batch_id_identity")),
     )
     op.create_index(
         op.f("ix_duplicate_decisions_client_session_id_library_id"),
@@ -50,12 +51,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        op.f("ix_duplicate_decisions_replaced_by"),
+        op.f("ix_duplicate_decisions_replaces"),
         "duplicate_decisions",
-        ["replaced_by"],
+        ["replaces"],
         unique=False,
-        sqlite_where=sa.text("replaced_by IS NOT NULL"),
-        postgresql_where=sa.text("replaced_by IS NOT NULL"),
+        sqlite_where=sa.text("replaces IS NOT NULL"),
+        postgresql_where=sa.text("replaces IS NOT NULL"),
     )
     op.create_index(
         "uq_duplicate_decisions_current",
@@ -93,6 +94,12 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["analysis"], ["analyses.id"], name=op.f("fk_duplicate_groups_analysis"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["decision"],
+            ["duplicate_decisions.id"],
+            name=op.f("fk_duplicate_groups_decision"),
+            ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("analysis", "ordinal", name=op.f("pk_duplicate_groups")),
         sqlite_with_rowid=False,
