@@ -309,7 +309,7 @@ def ordinal_id(group: Group) -> tuple[str, tuple[str, ...]]:
     return group.group_id, group.members
 
 
-_AGAIN = {"decision": sa.bindparam("key"), "action": sa.bindparam("what")}
+_AGAIN: dict[str, Any] = {"decision": sa.bindparam("key"), "action": sa.bindparam("what")}
 _UNDECIDED: dict[str, Any] = {"decision": None, "action": None}
 _WHOLE: dict[str, sa.Column[Any]] = {"tracks": _g.duplicates, "bytes": _g.goes_bytes, "plays": _g.goes_plays}
 
