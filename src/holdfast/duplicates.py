@@ -1,7 +1,6 @@
 """Searches for duplicates, all that can be done with them: ``hf.duplicates``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,72 +8,36 @@ from typing import Any
 import msgspec
 
 from holdfast.analyzers.duplicates.disposal import Going, Move, carry_out, plan, trash_beside
-from holdfast.analyzers.duplicates.report import findings
+from holdfast.analyzers.duplicates.report import findings, whole_group
 from holdfast.analyzers.registry import Registry
 from holdfast.domain.access import LOCAL, Caller
-from holdfast.domain.analysis import Analysis, Status
+from holdfast.domain.analysis import Analysis
 from holdfast.domain.context import Context
 from holdfast.domain.errors import (
     AnalysisNotFound,
-    InvalidInput,
-    InvalidTarget,
-    ManifestNotFound,
     NotFound,
     SearchUnderWay,
 )
 from holdfast.domain.exporting import Format
-from holdfast.domain.fingerprint import code_hash
-from holdfast.domain.freshness import Changes, Facts, Freshness, FreshnessRules, judge
+from holdfast.domain.freshness import FreshnessRules
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.progress import Progress
 from holdfast.domain.retention import Rules
 from holdfast.domain.subjects import Subject
-from holdfast.domain.triage import KIND, Action, Preferences, Suggestion, suggest
+from holdfast.domain.triage import KIND, Action, Suggestion
+from holdfast.duplicate_ages import Aged, Ages
 from holdfast.services.analyses import AnalysesService, Submission
 from holdfast.services.exports import ExportsService
+from holdfast.services.groups import GroupsService
 from holdfast.services.libraries import LibrariesService, LibraryChanges
 from holdfast.services.queries import QueriesService
 from holdfast.services.results import NewResult, ResultsService
-from holdfast.services.searches import SearchesService
+from holdfast.services.searches import ParameterChange, SearchesService, parameter_changes
 from holdfast.services.triage import Decided, TriageService
 from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
 
 Watcher = Callable[[Progress], object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aged:
-    """An analysis and how old it is.
-
-    Attributes:
-        analysis: the analysis.
-        freshness: its age, what has changed since as far as it was looked at, and what to do.
-        warns_of_age: whether its owner wants to be warned.
-        warns_of_changes: whether so much has changed that its owner wants to be warned.
-        changes: what has changed; None where it was not looked at, or cannot be told.
-        why_unknown: why the changes cannot be told.
-    """
-
-    analysis: Analysis
-    freshness: Freshness
-    warns_of_age: bool
-    warns_of_changes: bool
-    changes: LibraryChanges | None = None
-    why_unknown: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterChange:
-    """What one search had other than the one before it.
-
-    Attributes:
-        analysis: the search.
-        changed: by parameter: the value before and then; empty for the oldest one.
-    """
-
-    analysis: Analysis
-    changed: dict[str, tuple[Any, Any]]
 
 
 class Duplicates:
@@ -83,7 +46,8 @@ class Duplicates:
     Every method takes ``caller``, who asks; whoever uses the library or the command line by default.
 
     Attributes:
-        triage: groups looked at and decided.
+        groups: what a search has found.
+        triage: what is decided about it.
         exports: files to fetch.
         libraries: what has changed since.
         searches: found again by what they were made with.
@@ -119,16 +83,16 @@ class Duplicates:
             freshness: what is old.
             exports_kept: how long an export may be fetched.
         """
-        self._clock = clock
         self._analyses = analyses
         self._queries = queries
         self._results = results
         self._run = run
-        self._rules = freshness
+        self.groups = GroupsService(store)
         self.triage = TriageService(store, id_source)
         self.exports = ExportsService(store, id_source, kept=exports_kept)
         self.libraries = LibrariesService(store, registry)
         self.searches = SearchesService(store, rules)
+        self._ages = Ages(self.groups, self.triage, self.libraries, clock, freshness)
 
     def start(
         self,
@@ -233,7 +197,7 @@ class Duplicates:
         Raises:
             InvalidInput: a group has no id or no tracks.
         """
-        groups = [_whole(number, group) for number, group in enumerate(duplicate_groups)]
+        groups = [whole_group(number, group) for number, group in enumerate(duplicate_groups)]
         found = list(findings(groups))
         metrics = {
             name: float(value)
@@ -328,11 +292,7 @@ class Duplicates:
 
     def parameter_history(self, user_id: str | None = None, *, caller: Caller = LOCAL) -> list[ParameterChange]:
         """The searches of an owner, newest first, each with what it had other than the one before."""
-        found = self.get_user_analyses(user_id, limit=100, caller=caller)
-        return [
-            ParameterChange(analysis=one, changed={} if before is None else _differences(before.params, one.params))
-            for one, before in zip(found, [*found[1:], None], strict=False)
-        ]
+        return parameter_changes(self.get_user_analyses(user_id, limit=100, caller=caller))
 
     def mark_groups_resolved(
         self,
@@ -370,35 +330,24 @@ class Duplicates:
         self, analysis: Analysis | str, staleness_hours: float | None = None, *, caller: Caller = LOCAL
     ) -> bool:
         """Whether a search is older than so many hours; than the caller prefers when None."""
-        return self._aged(self._get(analysis, caller), None, None, staleness_hours, caller).freshness.is_stale
+        value = self._get(analysis, caller)
+        return self._ages.of([value], staleness_hours=staleness_hours, caller=caller)[0].freshness.is_stale
 
     def get_analysis_age_info(self, analysis: Analysis | str, *, caller: Caller = LOCAL) -> Aged:
         """How old a search is; the library is not looked at."""
-        return self._aged(self._get(analysis, caller), None, None, None, caller)
+        return self._ages.of([self._get(analysis, caller)], caller=caller)[0]
 
     def ages(self, analyses: Sequence[Analysis], *, caller: Caller = LOCAL) -> list[Aged]:
         """How old searches are, in their order; no library is looked at."""
-        preferences = self.triage.preferences(caller=caller)
-        return [self._judged(one, preferences) for one in analyses]
+        return self._ages.of(analyses, caller=caller)
 
     def get_refresh_recommendations(self, analysis: Analysis | str, *, caller: Caller = LOCAL) -> Aged:
         """Whether to search anew, by age and by what has changed in the library."""
-        value = self._get(analysis, caller)
-        try:
-            return self._aged(value, self.libraries.changes(value.analysis_id, caller=caller), None, None, caller)
-        except (InvalidTarget, ManifestNotFound) as error:
-            # A library that is gone does not keep anybody from the age of what was found in it.
-            return self._aged(value, None, error.message, None, caller)
+        return self._ages.with_changes(self._get(analysis, caller), caller=caller)
 
     def suggest_new_analysis(self, analysis_id: str, *, caller: Caller = LOCAL) -> Suggestion:
         """Whether so much was settled or has changed since a search that it is worth another one."""
-        counts = self.triage.counts(analysis_id, caller=caller)
-        resolved = sum(impact.groups for action, impact in counts.decided.items() if action.settles)
-        try:
-            changed: int | None = self.libraries.changes(analysis_id, caller=caller).changes.total
-        except (InvalidTarget, ManifestNotFound):
-            changed = None
-        return suggest(resolved, changed, changed_items=self._rules.changed_items)
+        return self._ages.suggestion(analysis_id, caller=caller)
 
     def plan_moves(self, analysis_id: str, trash: Path | None = None, *, caller: Caller = LOCAL) -> list[Move]:
         """What ``apply_moves`` would move out of a library that is a folder; nothing is.
@@ -414,7 +363,7 @@ class Duplicates:
         folder = Path(self.searches.get(analysis_id, caller=caller).location)
         going = (
             Going(track_id=item.key, keeps=decision.keeps, size_bytes=item.data.get("size_bytes") or 0)
-            for shown, decision in self.triage.going(analysis_id, caller=caller)
+            for shown, decision in self.groups.going(analysis_id, caller=caller)
             for item in shown.finding.items
             if item.key in decision.goes
         )
@@ -461,85 +410,8 @@ class Duplicates:
         result: dict[str, Any] = msgspec.json.decode(self._queries.result(analysis.analysis_id, caller=caller))
         return result
 
-    def _aged(
-        self,
-        value: Analysis,
-        changes: LibraryChanges | None,
-        why_unknown: str | None,
-        staleness_hours: float | None,
-        caller: Caller,
-    ) -> Aged:
-        preferences = self.triage.preferences(caller=caller)
-        if staleness_hours is not None:
-            preferences = replace(preferences, staleness_hours=staleness_hours)
-        return self._judged(value, preferences, changes, why_unknown)
-
-    def _judged(
-        self,
-        value: Analysis,
-        preferences: Preferences,
-        changes: LibraryChanges | None = None,
-        why_unknown: str | None = None,
-    ) -> Aged:
-        counted: Changes | None = None if changes is None else changes.changes
-        facts = Facts(
-            analyzed_at=value.completed_at if value.status is Status.COMPLETED else None,
-            begun_at=value.started_at,
-            changes=counted,
-        )
-        found = judge(
-            facts,
-            self._rules.of(KIND, preferences.staleness_hours * 3600),
-            self._clock.now(),
-            changed_items=self._rules.changed_items,
-        )
-        return Aged(
-            analysis=value,
-            freshness=found,
-            warns_of_age=preferences.show_age_warnings
-            and found.age_seconds is not None
-            and found.age_seconds >= found.threshold_seconds,
-            warns_of_changes=changes is not None
-            and preferences.warns_of_changes(changes.changes.total, changes.tracks_before),
-            changes=changes,
-            why_unknown=why_unknown,
-        )
-
 
 def _unless_under_way(submission: Submission) -> Submission:
     if submission.reused and not submission.analysis.status.ended:
         raise SearchUnderWay(analysis_id=submission.analysis.analysis_id)
     return submission
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = sorted(before.keys() | after.keys())
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
-
-
-def _whole(number: int, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A group with all that a group of the analyzer has, as far as a finding needs it."""
-    tracks = [dict(track) for track in given.get("tracks", ())]
-    if not tracks or not all(isinstance(track.get("track_id"), str) for track in tracks):
-        raise InvalidInput(f"Group {number} needs tracks, each with a track_id", field="duplicate_groups")
-    named = [track for track in tracks if track.get("is_canonical")] or tracks[:1]
-    tracks.sort(key=lambda track: track is not named[0])
-    for track in tracks:
-        track["is_canonical"] = track is named[0]
-    members = "\0".join(sorted(track["track_id"] for track in tracks))
-    snapshots = [{"song_name": None, "artist_name": None, **track} for track in tracks]
-    return {
-        # Named by its tracks: another one among them makes it another group.
-        "group_id": code_hash(members)[:32],
-        "canonical_reasons": [],
-        "average_similarity_score": 1.0,
-        "tier": "safe",
-        "suggested_action": "delete_duplicates",
-        "reason_texts": [],
-        "has_itunes_matches": False,
-        **given,
-        "group_index": number,
-        "canonical_track_id": tracks[0]["track_id"],
-        "duplicate_count": len(tracks) - 1,
-        "tracks": snapshots,
-    }

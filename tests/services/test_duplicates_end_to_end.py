@@ -87,10 +87,10 @@ def test_ten_thousand_tracks(hf: Holdfast, database: str, library: Path) -> None
         assert ended.status is Status.COMPLETED
 
     # The new search knows what was decided: what is no duplicate stays so, what was not deleted is shown again.
-    group = duplicates.triage.group(running, first)
+    group = duplicates.groups.get(running, first)
     assert group.decision is not None
     assert group.decision.action is Action.NOT_DUPLICATE
-    counts = duplicates.triage.counts(running)
+    counts = duplicates.groups.counts(running)
     assert set(counts.decided) == {Action.NOT_DUPLICATE}
     latest = duplicates.get_latest_analysis()
     assert latest is not None

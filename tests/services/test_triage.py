@@ -32,7 +32,7 @@ def hf(database: str) -> Iterator[Holdfast]:
 
 
 def states(hf: Holdfast, analysis_id: str) -> dict[str, str | None]:
-    page = hf.duplicates.triage.groups(analysis_id, limit=1000)
+    page = hf.duplicates.groups.page(analysis_id, limit=1000)
     return {one.finding.identity: None if one.decision is None else one.decision.action.value for one in page.items}
 
 
@@ -47,7 +47,7 @@ def test_decisions_are_kept_with_their_event(hf: Holdfast) -> None:
     assert states(hf, analysis.analysis_id) == {"g000000": None, "g000001": "deleted", "g000002": None}
     (event,) = events(hf, "duplicates.decided")
     assert (event["batch_id"], event["action"], event["tracks"]) == (made.batch_id, "deleted", 1)
-    counts = hf.duplicates.triage.counts(analysis.analysis_id, caller=ALICE)
+    counts = hf.duplicates.groups.counts(analysis.analysis_id, caller=ALICE)
     assert (counts.total.groups, counts.total.tracks, counts.total.bytes) == (3, 3, 6000)
     assert counts.decided[Action.DELETED].bytes == 2000
 
@@ -69,15 +69,15 @@ def test_a_decision_says_what_goes(hf: Holdfast) -> None:
     analysis = keep(hf, [group("g", track("a"), track("b"), track("c"))])
     triage = hf.duplicates.triage
     triage.resolve(analysis.analysis_id, ["g"], Action.DELETED, keeps={"g": "b"}, note="the better rip")
-    decision = triage.group(analysis.analysis_id, "g").decision
+    decision = hf.duplicates.groups.get(analysis.analysis_id, "g").decision
     assert decision is not None
     assert (decision.keeps, decision.goes, decision.note) == ("b", ("a", "c"), "the better rip")
     triage.delete_tracks(analysis.analysis_id, {"g": ["c"]})
-    decision = triage.group(analysis.analysis_id, "g").decision
+    decision = hf.duplicates.groups.get(analysis.analysis_id, "g").decision
     assert decision is not None
     assert (decision.keeps, decision.goes) == ("a", ("c",))
     triage.resolve(analysis.analysis_id, ["g"], Action.KEPT_CANONICAL)
-    decision = triage.group(analysis.analysis_id, "g").decision
+    decision = hf.duplicates.groups.get(analysis.analysis_id, "g").decision
     assert decision is not None
     assert (decision.keeps, decision.goes) == ("a", ())
 
@@ -174,7 +174,7 @@ def test_pages_hold_each_group_once_in_order(hf: Holdfast, sort: Sort, ascending
     seen: list[str] = []
     after = None
     while True:
-        page = hf.duplicates.triage.groups(
+        page = hf.duplicates.groups.page(
             analysis.analysis_id, sort=sort, ascending=ascending, after=after, limit=4, caller=ALICE
         )
         seen += [one.finding.identity for one in page.items]
@@ -195,7 +195,7 @@ def test_pages_are_filtered(hf: Holdfast) -> None:
     triage.resolve(analysis.analysis_id, ["g000002"], Action.MANUAL_REVIEW)
 
     def found(**where: Any) -> int:
-        return len(triage.groups(analysis.analysis_id, where=GroupFilter(**where)).items)
+        return len(hf.duplicates.groups.page(analysis.analysis_id, where=GroupFilter(**where)).items)
 
     assert (found(), found(resolved=True), found(resolved=False)) == (10, 1, 9)
     assert found(action=Action.MANUAL_REVIEW) == 1
@@ -209,8 +209,8 @@ def test_nobody_sees_or_changes_what_is_anothers(hf: Holdfast) -> None:
     made = triage.resolve(analysis.analysis_id, ["g000000"], Action.DELETED, caller=ALICE)
     assert made.batch_id is not None
     attempts: list[Callable[[], object]] = [
-        lambda: triage.groups(analysis.analysis_id, caller=BOB),
-        lambda: triage.counts(analysis.analysis_id, caller=BOB),
+        lambda: hf.duplicates.groups.page(analysis.analysis_id, caller=BOB),
+        lambda: hf.duplicates.groups.counts(analysis.analysis_id, caller=BOB),
         lambda: triage.resolve(analysis.analysis_id, ["g000001"], Action.DELETED, caller=BOB),
         lambda: triage.preview(analysis.analysis_id, KeepStrategy.KEEP_CANONICAL, caller=BOB),
         lambda: triage.smart_delete(analysis.analysis_id, KeepStrategy.KEEP_CANONICAL, caller=BOB),
@@ -235,7 +235,7 @@ def test_nobody_sees_or_changes_what_is_anothers(hf: Holdfast) -> None:
 def test_other_analyses_are_no_searches(hf: Holdfast) -> None:
     (other,) = hf.results.store([NewResult(kind="lint", result=1, context=Context(client_session_id="alice"))])
     with pytest.raises(NotASearch):
-        hf.duplicates.triage.groups(other.analysis_id, caller=ALICE)
+        hf.duplicates.groups.page(other.analysis_id, caller=ALICE)
 
 
 def test_preferences_are_an_owners(hf: Holdfast) -> None:

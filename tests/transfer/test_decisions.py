@@ -53,7 +53,7 @@ def keep_manifest(hf: Holdfast, analysis_id: str) -> None:
 
 
 def decided(hf: Holdfast, analysis_id: str) -> dict[str, Any]:
-    page = hf.duplicates.triage.groups(analysis_id, limit=1000)
+    page = hf.duplicates.groups.page(analysis_id, limit=1000)
     return {one.finding.identity: one.decision for one in page.items}
 
 
@@ -83,7 +83,7 @@ def test_decisions_go_there_and_back(database: str, other_database: str, tmp_pat
         assert min(rows(here).values()) > 0
         for name in ("first", "second", "bobs"):
             assert decided(back, name) == decided(there, name) == decided(here, name)
-            assert back.duplicates.triage.counts(name) == here.duplicates.triage.counts(name)
+            assert back.duplicates.groups.counts(name) == here.duplicates.groups.counts(name)
         # What took the place of what is known there too: it can be undone.
         for hf in (here, there, back):
             hf.duplicates.triage.undo(batch, caller=ALICE)

@@ -100,7 +100,7 @@ def get_duplicate_analysis(
 ) -> Response:
     """A search: its age, how its groups stand, and the first of them; `filter` has the others."""
     duplicates = store.duplicates
-    page = duplicates.triage.groups(analysis_id, limit=limit, caller=caller)
+    page = duplicates.groups.page(analysis_id, limit=limit, caller=caller)
     value = duplicates.searches.get(analysis_id, caller=caller)
     cursors = Cursors(store, caller, "groups", {"of": analysis_id})
     return render.json(
@@ -109,7 +109,7 @@ def get_duplicate_analysis(
             "analysis": records.analysis(value, store.freshness.age(value)),
             "age": duplicate_records.aged(duplicates.get_analysis_age_info(value, caller=caller)),
             "metrics": {one.name: one.value for one in store.queries.metrics(analysis_id, caller=caller)},
-            "resolution": duplicate_records.resolution(duplicates.triage.counts(analysis_id, caller=caller)),
+            "resolution": duplicate_records.resolution(duplicates.groups.counts(analysis_id, caller=caller)),
             "groups": [duplicate_records.group(one) for one in page.items],
             "next_cursor": cursors.after_value(page.next),
         }

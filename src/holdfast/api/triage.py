@@ -48,7 +48,7 @@ def filter_duplicate_groups(  # noqa: PLR0913 each is a filter of its own
     chosen = {"min_confidence": min_confidence, "resolved": resolved, "action": action, "sort": sort_by, "order": order}
     given = {name: value for name, value in chosen.items() if value is not None and value is not Sort.GROUP_INDEX}
     cursors = Cursors(store, caller, "groups", {"of": analysis_id, **given})
-    page = store.duplicates.triage.groups(
+    page = store.duplicates.groups.page(
         analysis_id,
         where=GroupFilter(min_confidence=min_confidence, resolved=resolved, action=action),
         sort=sort_by,
@@ -175,7 +175,7 @@ def undo_duplicate_decisions(
 )
 def get_resolution_status(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """How the groups of a search stand."""
-    counts = store.duplicates.triage.counts(analysis_id, caller=caller)
+    counts = store.duplicates.groups.counts(analysis_id, caller=caller)
     return render.json({"success": True, "analysis_id": analysis_id} | duplicate_records.resolution(counts))
 
 
@@ -187,7 +187,7 @@ def get_resolution_status(analysis_id: AnalysisId, caller: Asker, store: Store) 
 )
 def get_duplicate_impact(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """What all groups concern, what went by decisions, and what is left."""
-    counts = store.duplicates.triage.counts(analysis_id, caller=caller)
+    counts = store.duplicates.groups.counts(analysis_id, caller=caller)
     return render.json({"success": True, "analysis_id": analysis_id} | duplicate_records.impacts(counts))
 
 

@@ -37,6 +37,7 @@ from holdfast.cli import (
     serve,
     tokens,
     transfer,
+    triage,
     worker,
 )
 from holdfast.cli.errors import ExitCode, Interrupted, OutputFailed, Terminated, Unforeseen, UsageFailed, exit_code
@@ -288,20 +289,20 @@ _add(
 _add(
     duplicates_app,
     "resolve",
-    duplicates.resolve,
+    triage.resolve,
     "duplicates resolve 0198f3a2 5f0c9a41 --action not_duplicate",
     "duplicates resolve 0198f3a2 --strategy keep_most_played --dry-run",
     "duplicates resolve 0198f3a2 --strategy keep_canonical --min-confidence 0.95",
 )
-_add(duplicates_app, "undo", duplicates.undo, "duplicates undo 0198f4b7-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(duplicates_app, "undo", triage.undo, "duplicates undo 0198f4b7-7c11-7d20-8e6b-0d8f2f1b6c55")
 _add(
     duplicates_app,
     "export",
-    duplicates.export,
+    triage.export,
     "duplicates export 0198f3a2 -o duplicates.csv",
     "duplicates export 0198f3a2 --format goes_m3u -o listen-once-more.m3u",
 )
-_add(duplicates_app, "apply", duplicates.apply, "duplicates apply 0198f3a2", "duplicates apply 0198f3a2 --yes")
+_add(duplicates_app, "apply", triage.apply, "duplicates apply 0198f3a2", "duplicates apply 0198f3a2 --yes")
 app.add_typer(duplicates_app)
 _add(
     app,

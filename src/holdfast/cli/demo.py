@@ -67,7 +67,7 @@ def _music(session: Session, holdfast: "Holdfast") -> ExitCode:
         made = holdfast.submit("duplicates", str(library), tags=["demo"])
         analysis = running.finish(session, holdfast, made.analysis)
     code = running.tell(session, holdfast, analysis, findings=False)
-    groups = holdfast.duplicates.triage.groups(analysis.analysis_id, limit=_GROUPS)
+    groups = holdfast.duplicates.groups.page(analysis.analysis_id, limit=_GROUPS)
     session.out.print(group_table(session, groups.items))
     return code
 

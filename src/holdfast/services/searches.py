@@ -1,7 +1,8 @@
 """Searches for duplicates, found again by what they were made with."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.domain.access import LOCAL, Caller
@@ -17,6 +18,19 @@ from holdfast.store.unit_of_work import Store, UnitOfWork, params_hash
 
 _ACTIVE = 100
 _MOST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterChange:
+    """What one search had other than the one before it.
+
+    Attributes:
+        analysis: the search.
+        changed: by parameter: the value before and then; empty for the oldest one.
+    """
+
+    analysis: Analysis
+    changed: dict[str, tuple[Any, Any]]
 
 
 class SearchesService:
@@ -134,3 +148,16 @@ class SearchesService:
             return {"deleted": len(held), "kept": len(page) - len(held), **reasons}
 
         return self._store.write(work)
+
+
+def parameter_changes(found: Sequence[Analysis]) -> list[ParameterChange]:
+    """Searches, newest first, each with what it had other than the one before."""
+    return [
+        ParameterChange(analysis=one, changed={} if before is None else _differences(before.params, one.params))
+        for one, before in zip(found, [*found[1:], None], strict=False)
+    ]
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = sorted(before.keys() | after.keys())
+    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

@@ -1,13 +1,12 @@
 """Groups of duplicates looked at and decided."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
-from holdfast.domain.checks import check_limit
 from holdfast.domain.errors import DecisionNotFound, GroupNotFound, InvalidInput, VersionConflict
 from holdfast.domain.events import Event
 from holdfast.domain.ports import IdSource
@@ -19,34 +18,18 @@ from holdfast.domain.triage import (
     Impact,
     KeepStrategy,
     Preferences,
-    Sort,
     keep,
     select,
 )
 from holdfast.store.analyses import Stored
-from holdfast.store.searches import Shown, groups_at, search
-from holdfast.store.triage import Counts, GroupFilter
+from holdfast.store.searches import search
+from holdfast.store.triage import GroupFilter
 from holdfast.store.unit_of_work import Store, UnitOfWork, scope_of
 
 NAMED = 100
 """How many choices an outcome names; all are counted."""
 
-_LARGEST_PAGE = 1000
 _LONGEST_NOTE = 2000
-_CANDIDATES = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPage:
-    """A page of groups.
-
-    Attributes:
-        items: in the order asked for.
-        next: where the next page begins; None when this is the last one.
-    """
-
-    items: list[Shown]
-    next: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,75 +96,6 @@ class TriageService:
         """Work on ``store``; ``id_source`` gives randomness."""
         self._store = store
         self._ids = id_source
-
-    def groups(
-        self,
-        analysis_id: str,
-        *,
-        where: GroupFilter | None = None,
-        sort: Sort = Sort.GROUP_INDEX,
-        ascending: bool | None = None,
-        after: int | None = None,
-        limit: int = 100,
-        caller: Caller = LOCAL,
-    ) -> GroupPage:
-        """A page of the groups of an analysis.
-
-        Args:
-            analysis_id: the analysis.
-            where: which groups; all when None.
-            sort: by what.
-            ascending: least first; as people expect of that order when None.
-            after: ``next`` of the page before.
-            limit: how many at most, up to 1,000.
-            caller: who asks.
-        """
-        check_limit(limit, _LARGEST_PAGE)
-        rising = sort.ascends if ascending is None else ascending
-
-        def look(uow: UnitOfWork) -> GroupPage:
-            key = search(uow, analysis_id, caller).key
-            found = uow.triage.page(
-                key, where or GroupFilter(), sort=sort, ascending=rising, after=after, limit=limit + 1
-            )
-            shown = found[:limit]
-            return GroupPage(items=groups_at(uow, key, shown), next=shown[-1] if len(found) > limit else None)
-
-        return self._store.read(look)
-
-    def group(self, analysis_id: str, group_id: str, *, caller: Caller = LOCAL) -> Shown:
-        """One group of an analysis.
-
-        Raises:
-            GroupNotFound: it has no such group.
-        """
-
-        def look(uow: UnitOfWork) -> Shown:
-            key = search(uow, analysis_id, caller).key
-            places = uow.triage.ordinals_of(key, [group_id]).get(group_id)
-            if not places:
-                raise GroupNotFound(group_id=group_id)
-            return groups_at(uow, key, places[:1])[0]
-
-        return self._store.read(look)
-
-    def group_ids(self, analysis_id: str, given: Sequence[str], *, caller: Caller = LOCAL) -> list[str]:
-        """The groups that have these ids, or are the only ones whose ids begin so.
-
-        Raises:
-            GroupNotFound: none does.
-            InvalidInput: several do.
-        """
-
-        def look(uow: UnitOfWork) -> list[str]:
-            key = search(uow, analysis_id, caller).key
-            return [_only(given_id, uow.triage.identities_from(key, given_id, _CANDIDATES)) for given_id in given]
-
-        return self._store.read(look)
-
-    def counts(self, analysis_id: str, *, caller: Caller = LOCAL) -> Counts:
-        """How the groups of an analysis stand, and what the decisions about them concern."""
-        return self._store.read(lambda uow: uow.triage.counts(search(uow, analysis_id, caller).key))
 
     def resolve(
         self,
@@ -333,16 +247,6 @@ class TriageService:
 
         return self._store.write(work)
 
-    def going(self, analysis_id: str, *, caller: Caller = LOCAL) -> Iterator[tuple[Shown, Decision]]:
-        """The groups of an analysis whose tracks were decided to go, some at a time."""
-        where, after = GroupFilter(action=Action.DELETED), None
-        while True:
-            page = self.groups(analysis_id, where=where, after=after, limit=_LARGEST_PAGE, caller=caller)
-            yield from ((one, one.decision) for one in page.items if one.decision is not None)
-            after = page.next
-            if after is None:
-                return
-
     def note_moved(self, analysis_id: str, moved: int, failed: int, trash: str, *, caller: Caller = LOCAL) -> None:
         """Note in the ledger that files were moved."""
 
@@ -476,16 +380,6 @@ def _wanted(
 
 def _distinct(uow: UnitOfWork, key: int, ordinals: Sequence[int]) -> Iterable[Group]:
     return (Group.of(finding) for _, finding in uow.findings.at(key, ordinals))
-
-
-def _only(given: str, found: Sequence[str]) -> str:
-    if given in found:
-        return given
-    if not found:
-        raise GroupNotFound(f"The analysis has no group {given[:80]}", group_id=given[:80])
-    if len(found) > 1:
-        raise InvalidInput(f"{given} begins several groups: {', '.join(found)}", field="group_ids")
-    return found[0]
 
 
 def _staying(choice: Choice, action: Action) -> Choice:
