@@ -26,13 +26,14 @@ from holdfast.domain.retention import Rules
 from holdfast.domain.subjects import Subject
 from holdfast.domain.triage import KIND, Action, Suggestion
 from holdfast.duplicate_ages import Aged, Ages
-from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.analyses import AnalysesService
 from holdfast.services.exports import ExportsService
 from holdfast.services.groups import GroupsService
 from holdfast.services.libraries import LibrariesService, LibraryChanges
 from holdfast.services.queries import QueriesService
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.searches import ParameterChange, SearchesService, parameter_changes
+from holdfast.services.submissions import Submission, SubmissionsService
 from holdfast.services.triage import Decided, TriageService
 from holdfast.store.lists import Filter, Place
 from holdfast.store.unit_of_work import Store
@@ -60,6 +61,7 @@ class Duplicates:
         clock: Clock,
         id_source: IdSource,
         *,
+        submissions: SubmissionsService,
         analyses: AnalysesService,
         queries: QueriesService,
         results: ResultsService,
@@ -75,7 +77,8 @@ class Duplicates:
             registry: has their analyzer.
             clock: tells the time.
             id_source: gives randomness.
-            analyses: begins, refreshes and cancels them.
+            submissions: begins and refreshes them.
+            analyses: cancels them.
             queries: finds them.
             results: keeps those that were made elsewhere.
             run: runs what waits in a worker of this process until a search has ended, telling how far it has come.
@@ -83,6 +86,7 @@ class Duplicates:
             freshness: what is old.
             exports_kept: how long an export may be fetched.
         """
+        self._submissions = submissions
         self._analyses = analyses
         self._queries = queries
         self._results = results
@@ -113,12 +117,12 @@ class Duplicates:
             params: the analyzer's parameters.
             force_refresh: search though a fresh result is kept.
             caller: who asks.
-            options: as for ``AnalysesService.submit``.
+            options: as for ``SubmissionsService.submit``.
 
         Raises:
             SearchUnderWay: the same search runs already.
         """
-        made = self._analyses.submit(KIND, target, params=params, force=force_refresh, caller=caller, **options)
+        made = self._submissions.submit(KIND, target, params=params, force=force_refresh, caller=caller, **options)
         return _unless_under_way(made)
 
     def find_duplicates_with_persistence(
@@ -273,7 +277,7 @@ class Duplicates:
         running = self.searches.under_way(before, wanted or before.params, caller=caller)
         if running is not None and idempotency_key is None:
             raise SearchUnderWay(analysis_id=running.analysis_id)
-        made = self._analyses.refresh(analysis_id, params=wanted, idempotency_key=idempotency_key, caller=caller)
+        made = self._submissions.refresh(analysis_id, params=wanted, idempotency_key=idempotency_key, caller=caller)
         return _unless_under_way(made)
 
     def quick_refresh(

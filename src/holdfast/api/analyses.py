@@ -100,7 +100,7 @@ def refresh_analysis(
     store.limits.hit("start", caller)
     before = store.queries.get(analysis_id, caller=caller)
     targets.check_again(store, access, caller, before, how.params)
-    submission = store.analyses.refresh(
+    submission = store.submissions.refresh(
         analysis_id,
         params=how.params,
         timeout_seconds=how.timeout_seconds,

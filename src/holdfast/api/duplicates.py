@@ -18,7 +18,7 @@ from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.context import Context
 from holdfast.domain.triage import KIND
-from holdfast.services.analyses import Submission
+from holdfast.services.submissions import Submission
 from holdfast.store.lists import Filter
 
 router = APIRouter(prefix="/api/v1/duplicates", tags=["duplicates"])

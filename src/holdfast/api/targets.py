@@ -13,7 +13,7 @@ from holdfast.domain.access import Caller, Role
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.errors import TargetForbidden
 from holdfast.domain.triage import KIND as DUPLICATES
-from holdfast.services.analyses import Submission
+from holdfast.services.submissions import Submission
 
 _ELSEWHERE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:")
 _FILES_OF_SQLITE = ("", "-wal", "-shm", "-journal")
@@ -34,7 +34,7 @@ def submit(
         TargetForbidden: they may not have that opened.
     """
     found = _Rule(store, access, caller).checked(kind, target, params or {})
-    return store.analyses.submit(kind, found, params=params, caller=caller, **options)
+    return store.submissions.submit(kind, found, params=params, caller=caller, **options)
 
 
 def check_again(
