@@ -257,7 +257,14 @@ _add(
     "duplicates scan songs.csv --itunes ~/Music/Library.xml --json | jq .summary",
 )
 _add(duplicates_app, "list", duplicates.list_searches, "duplicates list")
-_add(duplicates_app, "show", duplicates.show, "duplicates show 0198f3a2", "duplicates show 0198f3a2 --json | jq .age")
+_add(
+    duplicates_app,
+    "show",
+    duplicates.show,
+    "duplicates show 0198f3a2",
+    "duplicates show 0198f3a2 5f0c9a41",
+    "duplicates show 0198f3a2 --json | jq .age",
+)
 _add(
     duplicates_app,
     "groups",

@@ -57,8 +57,8 @@ def _music(session: Session, holdfast: "Holdfast") -> ExitCode:
     from rich.text import Text
 
     from holdfast.analyzers.duplicates.sample import write_sample
+    from holdfast.cli import groups as views
     from holdfast.cli import running
-    from holdfast.cli.duplicates import group_table
 
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
         library = Path(folder) / "Library.xml"
@@ -67,8 +67,8 @@ def _music(session: Session, holdfast: "Holdfast") -> ExitCode:
         made = holdfast.submit("duplicates", str(library), tags=["demo"])
         analysis = running.finish(session, holdfast, made.analysis)
     code = running.tell(session, holdfast, analysis, findings=False)
-    groups = holdfast.duplicates.groups.page(analysis.analysis_id, limit=_GROUPS)
-    session.out.print(group_table(session, groups.items))
+    page = holdfast.duplicates.groups.page(analysis.analysis_id, limit=_GROUPS)
+    session.out.print(views.table(session.out, page.items))
     return code
 
 

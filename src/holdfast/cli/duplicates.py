@@ -18,10 +18,10 @@ from holdfast.domain.triage import Action, Sort
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from holdfast.store.searches import Shown
+    from holdfast.bootstrap import Holdfast
+
 
 _FIRST = 10
-_SHORT_GROUP = 8
 
 
 def scan(  # noqa: PLR0913, PLR0917 each is an option of the command line
@@ -78,12 +78,17 @@ def scan(  # noqa: PLR0913, PLR0917 each is an option of the command line
             return running.tell_left(session, holdfast, made.analysis)
         code = running.tell(session, holdfast, analysis, reused=made.reused, findings=False)
         if not session.as_json and limit and analysis.finding_count:
+            from holdfast.cli import groups as views
+
             page = holdfast.duplicates.groups.page(analysis.analysis_id, limit=limit)
             session.out.print()
-            session.out.print(group_table(session, page.items))
+            session.out.print(views.table(session.out, page.items))
+            short = text.short_ids([analysis.analysis_id])[analysis.analysis_id]
             if page.next is not None:
-                short = text.short_ids([analysis.analysis_id])[analysis.analysis_id]
                 session.out.print(_dim(f"{analysis.finding_count - limit:,} more: holdfast duplicates groups {short}"))
+            first = page.items[0].finding.identity[: views.SHORT]
+            session.out.print(_dim(f"One with its files: holdfast duplicates show {short} {first}"))
+            session.out.print(_dim(f"Decide: holdfast duplicates resolve {short} --strategy keep_canonical --dry-run"))
         return code
 
 
@@ -136,6 +141,7 @@ def list_searches(
 def show(
     context: typer.Context,
     analysis_id: Id,
+    group: Annotated[str | None, typer.Argument(help="One of its groups, by the beginning of its id.")] = None,
     *,
     changes: Annotated[
         bool, typer.Option("--changes/--no-changes", help="Look at the library for what has changed since.")
@@ -143,10 +149,12 @@ def show(
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Show a search: its figures, its age, what was decided and what that saves."""
+    """Show a search: its figures, its age, what was decided and what that saves. Or one group, with all its tracks."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
         duplicates = holdfast.duplicates
+        if group is not None:
+            return _show_group(session, holdfast, find_id(holdfast, analysis_id), group)
         value = duplicates.searches.get(find_id(holdfast, analysis_id))
         look = duplicates.get_refresh_recommendations if changes else duplicates.get_analysis_age_info
         aged, counts = look(value), duplicates.groups.counts(value.analysis_id)
@@ -221,48 +229,24 @@ def groups(  # noqa: PLR0913 each is an option of the command line
             items = [duplicate_records.group(one) for one in page.items]
             session.write(records.page(items, None if page.next is None else str(page.next)))
             return ExitCode.OK
-        session.out.print(group_table(session, page.items) if page.items else _dim("No group fits."))
+        from holdfast.cli import groups as views
+
+        session.out.print(views.table(session.out, page.items) if page.items else _dim("No group fits."))
         if page.next is not None:
             session.out.print(_dim(f"There are more: --after {page.next}"))
     return ExitCode.OK
 
 
-def group_table(session: Session, items: list["Shown"]) -> "RenderableType":
-    """Groups as people can act on them, one a line."""
-    from rich.text import Text
+def _show_group(session: Session, holdfast: "Holdfast", analysis_id: str, given: str) -> ExitCode:
+    found = holdfast.duplicates.groups
+    one = found.get(analysis_id, found.identities(analysis_id, [given])[0])
+    if session.as_json:
+        session.write(duplicate_records.group(one))
+        return ExitCode.OK
+    from holdfast.cli import groups as views
 
-    from holdfast.cli import views
-
-    columns = [
-        views.Column(title="group"),
-        views.Column(title="keep", flexible=True),
-        views.Column(title="others", flexible=True),
-        views.Column(title="alike", right=True),
-        views.Column(title="tier", since=80),
-        views.Column(title="decided", since=100),
-        views.Column(title="why", since=120, flexible=True),
-    ]
-
-    def row(one: "Shown") -> tuple[views.Cell, ...]:
-        data = one.finding.data
-        tracks = [item.data for item in one.finding.items]
-        safe = data.get("tier") == "safe"
-        reasons = data.get("reason_texts") if not safe else data.get("canonical_reasons")
-        return (
-            one.finding.identity[:_SHORT_GROUP],
-            views.Middle(_named(tracks[0])),
-            views.Middle("; ".join(_named(track) for track in tracks[1:])),
-            f"{100 * (one.finding.score or 0):.0f} %",
-            Text("safe", "green") if safe else Text("look", "yellow"),
-            "" if one.decision is None else one.decision.action.value.replace("_", " "),
-            views.Middle("; ".join(str(reason) for reason in reasons or ())),
-        )
-
-    return views.table(session.out.width, columns, (row(one) for one in items))
-
-
-def _named(track: dict[str, Any]) -> str:
-    return " - ".join(str(part) for part in (track.get("artist_name"), track.get("song_name")) if part) or "?"
+    session.out.print(views.one(session.out, one))
+    return ExitCode.OK
 
 
 def _dim(words: str) -> "RenderableType":
