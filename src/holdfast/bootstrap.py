@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -40,6 +40,7 @@ from holdfast.services.analyses import AnalysesService
 from holdfast.services.branch_history import BranchHistoryService
 from holdfast.services.cache_entries import CacheEntriesService
 from holdfast.services.comparison import ComparisonService
+from holdfast.services.exports import ExportHandler
 from holdfast.services.feed import Feed
 from holdfast.services.freshness import FreshnessService
 from holdfast.services.integrity import IntegrityService
@@ -70,6 +71,7 @@ from holdfast.tracking import TrackedRun
 from holdfast.worker import Worker, worker_name
 
 if TYPE_CHECKING:
+    from holdfast.duplicates import Duplicates
     from holdfast.services.limits import LimitsService
 
 
@@ -205,7 +207,8 @@ class Holdfast:
         self.relations = RelationsService(self.store, self.processors)
         spread = SpreadSettings(processes=settings.processes, dask_address=settings.dask_address)
         all_handlers: list[Handler] = [
-            RunHandler(self.store, self.registry, spread),
+            RunHandler(self.store, self.registry, spread, rules),
+            ExportHandler(self.store),
             TrackHandler(),
             SweepHandler(self.retention),
             RefreshHandler(self.store, self.submissions.prepare, refresh.kind),
@@ -258,6 +261,37 @@ class Holdfast:
             "anonymous": settings.rate_limit_anonymous,
         }
         return LimitsService(self.store, self._clock, limits)
+
+    @cached_property
+    def duplicates(self) -> "Duplicates":
+        """Searches for duplicates."""
+        # With the tables that it compares libraries by it takes 0.2 s, and few need it.
+        from holdfast.duplicates import Duplicates  # noqa: PLC0415
+
+        settings = self.settings
+        return Duplicates(
+            self.store,
+            self.registry,
+            self._clock,
+            self._ids,
+            submissions=self.submissions,
+            analyses=self.analyses,
+            queries=self.queries,
+            results=self.results,
+            run=self._run_watched,
+            rules=settings.rules(),
+            freshness=settings.freshness_rules(),
+            exports_kept=timedelta(hours=settings.export_hours),
+        )
+
+    def _run_watched(self, analysis_id: str, watcher: Callable[[Progress], object] | None) -> Analysis:
+        with self.working():
+            for analysis, progress in self.watch(analysis_id):
+                if progress is not None and watcher is not None:
+                    watcher(progress)
+                if analysis.status.ended:
+                    return analysis
+        raise AssertionError("a watch ends with the analysis")
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -31,6 +31,13 @@ OPEN = {"/health", "/ready"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
     "/api/v1/tokens": {"name": "n"},
+    "/api/v1/duplicates/analyze": {"target": "/nowhere"},
+    "/api/v1/duplicates/exports": {"analysis_id": UNKNOWN},
+    "/api/v1/duplicates/undo": {"batch_id": UNKNOWN},
+    "/api/v1/duplicates/analysis/{analysis_id}/resolve": {"group_ids": ["g"], "resolution_action": "deleted"},
+    "/api/v1/duplicates/analysis/{analysis_id}/delete": {"group_id": "g"},
+    "/api/v1/duplicates/analysis/{analysis_id}/bulk-delete": {"groups": [{"group_id": "g", "track_ids": ["t"]}]},
+    "/api/v1/duplicates/analysis/{analysis_id}/smart-delete": {"strategy": "keep_canonical"},
     "/api/v1/repositories/{repo_id}/branches": {"branches": [{"name": "feature/x", "commit_sha": "c"}]},
     "/api/v1/repositories/{repo_id}/analyses": {"branch_name": "feature/x", "commit_sha": "c"},
     "/api/v1/repositories/{repo_id}/metrics": {"branch_name": "feature/x", "points": []},
@@ -95,7 +102,7 @@ class World:
         filled = filled.replace("{repo_id}", self.repo_id if is_real else UNKNOWN_REPO)
         filled = filled.replace("{conflict_id}", self.conflict_id if is_real else UNKNOWN)
         filled = filled.replace("{branch_name}", "feature/x").replace("{conflict_index}", "0")
-        filled = filled.replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        filled = filled.replace("{export_id}", "x" * 32).replace("{job_id}", "1").replace("{token_id}", "0" * 16)
         filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
         params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
         if path.endswith("/metrics"):

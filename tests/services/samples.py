@@ -109,4 +109,4 @@ def ended(status: Status, result: Any = None, found: int = 0) -> RunEnd:
 def settle(hf: Holdfast, job: Job, analysis: Analysis, end: RunEnd, worker: str = "w") -> None:
     """Write the end of a run as a worker does."""
     result = runs._Result.of(end.report)
-    hf.jobs.settle(worker, [(job, lambda uow: runs._end(uow, analysis, job, end, result))])
+    hf.jobs.settle(worker, [(job, lambda uow: runs._end(uow, analysis, job, end, result, hf.settings.rules()))])

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import IdempotencyKey, Store, Versions, Writer
+from holdfast.api.deps import Doors, IdempotencyKey, Store, Versions, Writer
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
@@ -93,10 +93,13 @@ def refresh_analysis(
     caller: Writer,
     store: Store,
     how: Annotated[Refresh, Depends(_refresh)],
+    access: Doors,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Run the same analysis anew, as a new one that says what it replaces; the old result stays readable."""
     store.limits.hit("start", caller)
+    before = store.queries.get(analysis_id, caller=caller)
+    targets.check_again(store, access, caller, before, how.params)
     submission = store.submissions.refresh(
         analysis_id,
         params=how.params,

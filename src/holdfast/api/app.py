@@ -15,6 +15,7 @@ from holdfast.api import (
     branches,
     comparison,
     conflicts,
+    duplicates,
     errors,
     jobs,
     lists,
@@ -32,11 +33,13 @@ from holdfast.api import (
     stream,
     sync,
     system,
+    triage,
     webhooks,
 )
 from holdfast.api.access import Access
 from holdfast.api.metrics import Metrics
 from holdfast.api.reading import Reader
+from holdfast.api.schemas import duplicates as of_duplicates
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
 from holdfast.api.schemas.persistence import CleanupWanted
 from holdfast.api.schemas.repository import BranchAnalysisIn, BranchBatch, BranchIn, Choice, PointBatch, RepositoryIn
@@ -54,6 +57,8 @@ _PARTS = (
     comparison,
     results,
     persistence,
+    duplicates,
+    triage,
     refresh,
     repositories,
     branches,
@@ -80,6 +85,7 @@ _BODIES = (
     PointBatch,
     Choice,
     CleanupWanted,
+    *of_duplicates.BODIES,
 )
 
 

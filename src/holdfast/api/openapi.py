@@ -38,6 +38,7 @@ TAGS = [
     {"name": "processing", "description": "The indexes that searches read, and what feeds them."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "persistence", "description": "Results kept per client, as its document has it."},
+    {"name": "duplicates", "description": "Music libraries searched for duplicates, and what is decided about them."},
     {"name": "repositories", "description": "Repositories, their branches, and what was found of these."},
     {"name": "sync", "description": "Concurrent writers, and conflicts that wait for a choice."},
     {"name": "retention", "description": "What is kept no longer, and the trash."},

@@ -8,9 +8,9 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, targets
 from holdfast.api.cursors import Cursors
-from holdfast.api.deps import Admin, Asker, Store, Writer, body_of
+from holdfast.api.deps import Admin, Asker, Doors, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import DOCUMENTED_LIMIT, LIST_LIMIT, Cursor, Findable, Limit
 from holdfast.api.preconditions import IfMatch, changed, etag
@@ -71,10 +71,12 @@ def store_repository(
     repo_id: RepoId,
     caller: Writer,
     store: Store,
+    access: Doors,
     new: Annotated[schemas.RepositoryIn, body_of(schemas.RepositoryIn)],
     if_match: IfMatch = None,
 ) -> Response:
     """Make a repository known, or with If-Match say anew what is known of it."""
+    targets.check_location(store, access, caller, new.location)
     value = changed(
         if_match,
         lambda version: store.repositories.store_repository(

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import called, credentials_of, holdfast_of, reader_of
+from holdfast.api.deps import access_of, called, credentials_of, holdfast_of, reader_of
 from holdfast.api.openapi import answers, body_doc, header, path_id
 from holdfast.api.params import idempotency_key
 from holdfast.api.routing import PlainRoute
@@ -46,6 +46,7 @@ async def create_analysis(request: Request) -> Response:
     new = await parsed(request, NewAnalysis)
     key = idempotency_key(request)
     ip = credentials_of(request).ip
+    access = access_of(request)
 
     def work(store: Holdfast, caller: Caller) -> Response:
         caller.require(Role.WRITER)
@@ -57,9 +58,8 @@ async def create_analysis(request: Request) -> Response:
             headers = {"location": _place(kept), "etag": render.etag_of(kept, age)}
             return render.json(records.analysis(kept, age), 201, headers)
         store.limits.hit("start", caller)
-        submission = store.submissions.submit(
-            new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
-        )
+        asked = new.as_submission(caller.owner, ip)
+        submission = targets.submit(store, access, caller, new.kind, new.target, idempotency_key=key, **asked)
         analysis = submission.analysis
         body = records.analysis(analysis, store.freshness.age(analysis)) | {"reused": submission.reused}
         return render.json(body, 200 if analysis.status.ended else 202, {"location": _place(analysis)})

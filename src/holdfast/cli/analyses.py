@@ -61,7 +61,7 @@ def analyze(  # noqa: PLR0913 each is an option of the command line
     Ctrl-C stops it and keeps what was found so far.
     """
     session = Session(context, database, as_json=as_json)
-    params = _params(param or [])
+    params = named_params(param or [])
     params |= {name: value for name, value in (("branch", branch), ("commit", commit)) if value is not None}
     with session.open(create=True) as holdfast:
         from holdfast.cli import running
@@ -109,7 +109,8 @@ def _without_effect(
     return [name for name, different in differs.items() if different]
 
 
-def _params(given: Sequence[str]) -> dict[str, Any]:
+def named_params(given: Sequence[str]) -> dict[str, Any]:
+    """The parameters that are given as NAME=VALUE, values in JSON or as text; one given twice is a list."""
     params: dict[str, Any] = {}
     for item in given:
         name, equals, written = item.partition("=")

@@ -15,6 +15,7 @@ from holdfast.cli import (
     conflicts,
     database,
     demo,
+    duplicates,
     freshness,
     jobs,
     keeping,
@@ -26,6 +27,7 @@ from holdfast.cli import (
     serve,
     tokens,
     transfer,
+    triage,
     worker,
 )
 from holdfast.cli.errors import OutputClosed, Pressed
@@ -54,6 +56,7 @@ _settings: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
 }
 app = typer.Typer(name="holdfast", cls=_Root, pretty_exceptions_enable=False, **_settings)
+duplicates_app = typer.Typer(name="duplicates", **_settings)
 retention_app = typer.Typer(name="retention", **_settings)
 schedule_app = typer.Typer(name="schedule", **_settings)
 repo_app = typer.Typer(name="repo", **_settings)
@@ -86,6 +89,12 @@ def _root(
     Begin with `holdfast demo` in a git repository.
     """
     context.obj = Given(database=url, as_json=as_json)
+    _help_alone(context)
+
+
+@duplicates_app.callback()
+def _duplicates(context: typer.Context) -> None:
+    """Find what a music library holds more than once, decide about it, and act on it."""
     _help_alone(context)
 
 
@@ -239,6 +248,48 @@ _add(
     "serve --port 8080 --workers 2",
     "serve --host 0.0.0.0 --no-worker --database postgresql://app@db.example.org/holdfast",
 )
+_add(
+    duplicates_app,
+    "scan",
+    duplicates.scan,
+    "duplicates scan ~/Music/Library.xml",
+    "duplicates scan ~/Music --min-confidence 0.9",
+    "duplicates scan songs.csv --itunes ~/Music/Library.xml --json | jq .summary",
+)
+_add(duplicates_app, "list", duplicates.list_searches, "duplicates list")
+_add(
+    duplicates_app,
+    "show",
+    duplicates.show,
+    "duplicates show 0198f3a2",
+    "duplicates show 0198f3a2 5f0c9a41",
+    "duplicates show 0198f3a2 --json | jq .age",
+)
+_add(
+    duplicates_app,
+    "groups",
+    duplicates.groups,
+    "duplicates groups 0198f3a2 --unresolved --sort play_count",
+    "duplicates groups 0198f3a2 --min-confidence 0.95 --json",
+)
+_add(
+    duplicates_app,
+    "resolve",
+    triage.resolve,
+    "duplicates resolve 0198f3a2 5f0c9a41 --action not_duplicate",
+    "duplicates resolve 0198f3a2 --strategy keep_most_played --dry-run",
+    "duplicates resolve 0198f3a2 --strategy keep_canonical --min-confidence 0.95",
+)
+_add(duplicates_app, "undo", triage.undo, "duplicates undo 0198f4b7-7c11-7d20-8e6b-0d8f2f1b6c55")
+_add(
+    duplicates_app,
+    "export",
+    triage.export,
+    "duplicates export 0198f3a2 -o duplicates.csv",
+    "duplicates export 0198f3a2 --format goes_m3u -o listen-once-more.m3u",
+)
+_add(duplicates_app, "apply", triage.apply, "duplicates apply 0198f3a2", "duplicates apply 0198f3a2 --yes")
+app.add_typer(duplicates_app)
 _add(
     app,
     "export",

@@ -6,8 +6,9 @@
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,12 @@ from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session
 from holdfast.domain.errors import EmptyRepository, InvalidTarget, NotARepository
 
+if TYPE_CHECKING:
+    from holdfast.bootstrap import Holdfast
+
 _DEMO_PORT = 8000
+_SONGS = 2_000
+_GROUPS = 5
 
 
 def _word(value: object) -> str:
@@ -46,6 +52,26 @@ class NothingToShow(InvalidTarget):
     )
 
 
+def _music(session: Session, holdfast: "Holdfast") -> ExitCode:
+    """Search an invented music library for duplicates."""
+    from rich.text import Text
+
+    from holdfast.analyzers.duplicates.sample import write_sample
+    from holdfast.cli import groups as views
+    from holdfast.cli import running
+
+    with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
+        library = Path(folder) / "Library.xml"
+        write_sample(library, tracks=_SONGS)
+        session.out.print(Text(f"$ holdfast duplicates scan {library.name}", "bold cyan"))
+        made = holdfast.submit("duplicates", str(library), tags=["demo"])
+        analysis = running.finish(session, holdfast, made.analysis)
+    code = running.tell(session, holdfast, analysis, findings=False)
+    page = holdfast.duplicates.groups.page(analysis.analysis_id, limit=_GROUPS)
+    session.out.print(views.table(session.out, page.items))
+    return code
+
+
 def demo(
     context: typer.Context,
     path: Annotated[Path | None, typer.Argument(help="A git repository; the one you are in by default.")] = None,
@@ -58,7 +84,7 @@ def demo(
 ) -> ExitCode:
     """See Holdfast work on a git repository.
 
-    It is analysed, the result is kept, and found again.
+    It is analysed, the result is kept, and found again; then an invented music library is searched for duplicates.
     """
     session = Session(context, database, as_json=as_json)
     with session.open(create=True) as holdfast:
@@ -84,12 +110,15 @@ def demo(
         out.print(Text(f"$ holdfast show {short} --no-findings --attempts", "bold cyan"))
         out.print(views.attempts(out, holdfast.queries.attempts(analysis.analysis_id)))
         out.print()
+        code = _music(session, holdfast)
+        out.print()
         out.print(Text("Try next", "bold"))
         program = _program()
         tries = (
             (f"{program} analyze {_word(path or '.')}", "is answered at once: nothing has changed"),
             (f"{program} show {short} --events", "what happened to it, from the ledger"),
             (f"{program} show {short} --raw", "the whole result, for programs"),
+            (f"{program} duplicates scan ~/Music", "the same for your own music"),
             (f"{program} serve", "the same over HTTP: open http://127.0.0.1:8000"),
         )
         longest = max(len(command) for command, _ in tries)

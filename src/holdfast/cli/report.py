@@ -102,8 +102,8 @@ def print_report(
         _print_code(console, code)
     elif analysis.summary:
         console.print(Text(text.paragraph(analysis.summary)))
-    by_severity = _by_severity(holdfast, analysis)
     if findings and analysis.finding_count:
+        by_severity = _by_severity(holdfast, analysis)
         listed = [
             found for _, found in holdfast.queries.findings(analysis.analysis_id, severities=severities, limit=limit)
         ]

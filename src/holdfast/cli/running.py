@@ -27,7 +27,9 @@ def finish(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, canc
         return live.watch(session.err, holdfast, analysis.analysis_id, cancels=cancels)
 
 
-def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused: bool = False) -> ExitCode:
+def tell(
+    session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused: bool = False, findings: bool = True
+) -> ExitCode:
     """Print how an analysis ended and what it found, and return the exit status."""
     if session.as_json:
         progress = holdfast.queries.progress(analysis.analysis_id)[1]
@@ -46,7 +48,7 @@ def tell(session: "Session", holdfast: "Holdfast", analysis: Analysis, *, reused
     # That it was cancelled, the headline has said.
     if analysis.error is not None and analysis.status is not Status.CANCELLED:
         views.print_why(session.err, analysis.error)
-    report.print_report(out, holdfast, analysis)
+    report.print_report(out, holdfast, analysis, findings=findings)
     out.print()
     if analysis.status is Status.COMPLETED:
         out.print(Text.assemble(("Kept  ", "bold"), f"holdfast show {text.safe(short)}"))

@@ -163,6 +163,41 @@ class NothingToCompare(NotFound):
     suggestions = ("Name the analysis to compare with", "Refresh it first")
 
 
+class NotASearch(AnalysisNotFound):
+    """The analysis is no search for duplicates."""
+
+    code = "NOT_A_DUPLICATES_ANALYSIS"
+    suggestions = ("List the searches with `holdfast duplicates list`",)
+
+
+class GroupNotFound(NotFound):
+    """The analysis has no such group."""
+
+    code = "GROUP_NOT_FOUND"
+    suggestions = ("List the groups of the analysis",)
+
+
+class DecisionNotFound(NotFound):
+    """There is no such decision that still holds."""
+
+    code = "DECISION_NOT_FOUND"
+    suggestions = ("It may have been undone, or another one has taken its place",)
+
+
+class ExportNotFound(NotFound):
+    """There is no such export, or it has expired."""
+
+    code = "EXPORT_NOT_FOUND"
+    suggestions = ("Ask for a new export",)
+
+
+class ManifestNotFound(NotFound):
+    """What the library held then was not kept."""
+
+    code = "MANIFEST_NOT_FOUND"
+    suggestions = ("Refresh the analysis: changes are told from then on",)
+
+
 class JobNotFound(NotFound):
     """There is no such job."""
 
@@ -215,7 +250,17 @@ class Forbidden(HoldfastError):
     """The caller may not do that."""
 
     code = "FORBIDDEN"
-    suggestions = ("Ask an administrator for a token with the role that this needs",)
+    suggestions: ClassVar[tuple[str, ...]] = ("Ask an administrator for a token with the role that this needs",)
+
+
+class TargetForbidden(Forbidden):
+    """The service does not open that."""
+
+    code = "TARGET_FORBIDDEN"
+    suggestions = (
+        "Name something within the folders that the service may open",
+        "Ask whoever runs the service to add the folder to HOLDFAST_TARGET_ROOTS",
+    )
 
 
 class RateLimited(HoldfastError):
@@ -255,6 +300,22 @@ class IllegalMove(Conflict):
     """The analysis cannot do that in its present status."""
 
     code = "ILLEGAL_MOVE"
+
+
+class SearchUnderWay(Conflict):
+    """The same search is under way already."""
+
+    code = "ANALYSIS_ALREADY_RUNNING"
+    suggestions = ("Follow the one that runs", "Cancel it first")
+    retry_suggested = True
+
+
+class ExportNotReady(Conflict):
+    """The export is not written yet."""
+
+    code = "EXPORT_NOT_READY"
+    suggestions = ("Ask for its status, and fetch it when it is ready",)
+    retry_suggested = True
 
 
 class VersionConflict(Conflict):

@@ -10,6 +10,9 @@ from holdfast.domain.findings import Finding
 from holdfast.domain.progress import Phase
 from holdfast.domain.subjects import Subject
 
+MANIFEST = "manifest"
+"""The checkpoint that outlives its run: what the subject held, so that changes since can be named."""
+
 Part = TypeVar("Part")
 Value = TypeVar("Value")
 
@@ -139,7 +142,10 @@ class RunContext(Protocol):
         ...
 
     def save(self, key: str, value: Any) -> None:
-        """Checkpoint a JSON-able value or bytes under ``key``; it is there when the run is resumed."""
+        """Checkpoint a JSON-able value or bytes under ``key``; it is there when the run is resumed.
+
+        What is kept under MANIFEST stays with the result.
+        """
         ...
 
     def saved(self, key: str) -> Any:

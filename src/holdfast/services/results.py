@@ -20,7 +20,9 @@ from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.retention import SWEEP_JOB, Rules
 from holdfast.domain.subjects import Subject
+from holdfast.domain.triage import KIND as DUPLICATES
 from holdfast.store.idempotency import Keyed
+from holdfast.store.keeping import push_out
 from holdfast.store.payloads import Payload, pack
 from holdfast.store.types import storable
 from holdfast.store.unit_of_work import Store, UnitOfWork
@@ -126,6 +128,8 @@ class ResultsService:
                 for kept in _store(uow, ordered[start : start + _STORE_AT_ONCE], caller)
             }
             analyses = [kept[analysis.analysis_id] for analysis, _, _ in prepared]
+            for newest in {(one.context.client_session_id, one.kind): one for one in analyses}.values():
+                push_out(uow, newest, self._rules)
             uow.idempotency.settle(keyed, [analysis.analysis_id for analysis in analyses])
             if caller.is_anonymous and uow.counters.value("anonymous_bytes") > self._rules.anonymous_bytes:
                 # A flood of results must not have the disk until the next sweep is due.
@@ -239,8 +243,8 @@ def _store(uow: UnitOfWork, prepared: Sequence[_Prepared], caller: Caller) -> li
             kept.append(_same_content(uow, analysis, new))
             continue
         metrics.append((key, new.metrics))
-        if new.findings:
-            uow.findings.add(key, new.findings)
+        if new.findings or analysis.kind == DUPLICATES:
+            uow.put_findings(key, analysis, new.findings)
         kept.append(analysis)
     uow.findings.add_metrics(metrics)
     return kept

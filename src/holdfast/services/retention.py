@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from holdfast.domain.analysis import ErrorInfo
 from holdfast.domain.checks import check_limit
-from holdfast.domain.events import Event
 from holdfast.domain.jobs import Job
 from holdfast.domain.retention import SWEEP_JOB, Candidate, Going, History, Reason, Rules, by_itself, over_cap
 from holdfast.services import GivenBack, Lease
+from holdfast.store.keeping import gone_event
 from holdfast.store.retention import Found, Mark, Walk
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
@@ -198,6 +198,7 @@ class RetentionService:
         now = self._store.read(lambda uow: uow.now)
         yield "idempotency_keys", now - _IDEMPOTENCY
         yield "rate_limits", now
+        yield "exports", now
         yield "checkpoints", now - self._horizons.checkpoints
         yield "jobs", now - self._horizons.dead_jobs
         if self._horizons.ledger is not None:
@@ -340,7 +341,7 @@ class _Run:
         ]
         gone = [(found, reason) for found, reason in held if reason is not None]
         if gone:
-            uow.drop_many([found for found, _ in gone], [_event(found, reason, uow.now) for found, reason in gone])
+            uow.drop_many([found for found, _ in gone], [gone_event(found, reason, uow.now) for found, reason in gone])
         return [Going(candidate=found.candidate, reason=reason) for found, reason in gone]
 
     def _still(self, found: Found, reason: Reason, now: datetime) -> Reason | None:
@@ -399,17 +400,6 @@ class _Run:
 
 def _forget(name: str, until: datetime, limit: int, uow: UnitOfWork) -> int:
     return uow.retention.forget(name, until, limit)
-
-
-def _event(found: Found, reason: Reason, now: datetime) -> Event:
-    gone = found.candidate
-    return Event(
-        name="analysis.purged" if reason is Reason.TRASH_EMPTIED else "analysis.expired",
-        at=now,
-        analysis_id=gone.analysis_id,
-        client_session_id=gone.owner,
-        data={"reason": reason.value, "kind": gone.kind, "bytes": gone.stored_size},
-    )
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

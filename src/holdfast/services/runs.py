@@ -16,7 +16,9 @@ from holdfast.domain.events import Event
 from holdfast.domain.jobs import Job, backoff
 from holdfast.domain.ports import Request
 from holdfast.domain.progress import Progress
+from holdfast.domain.retention import Rules
 from holdfast.services import Effect, GivenBack, Lease
+from holdfast.store.keeping import push_out
 from holdfast.store.payloads import Payload, pack
 from holdfast.store.runs import run_scope
 from holdfast.store.unit_of_work import Store, UnitOfWork
@@ -49,8 +51,9 @@ class RunHandler:
     kind = RUN_JOB
     is_long = True
 
-    def __init__(self, store: Store, registry: Registry, spread: SpreadSettings) -> None:
-        """Keep what runs find in ``store``."""
+    def __init__(self, store: Store, registry: Registry, spread: SpreadSettings, rules: Rules) -> None:
+        """Keep what runs find in ``store``, by ``rules``."""
+        self._rules = rules
         self._store = store
         self._registry = registry
         self._spread = spread
@@ -70,7 +73,7 @@ class RunHandler:
             raise AnalyzerCrashed(end.error.message, **end.error.details)
         _log.info("Analysis %s ended: %s", analysis.analysis_id, end.status)
         result = _Result.of(end.report)
-        return lambda uow: _end(uow, analysis, job, end, result)
+        return lambda uow: _end(uow, analysis, job, end, result, self._rules)
 
     def lost(self, uow: UnitOfWork, job: Job, error: ErrorInfo, *, dead: bool) -> bool:
         """The attempt is over: the analysis waits for the next one, or has failed; it tells of that itself."""
@@ -133,7 +136,7 @@ def _request(analysis: Analysis) -> Request:
     return Request(subject=analysis.subject, params=analysis.params, location=analysis.location)
 
 
-def _end(uow: UnitOfWork, begun: Analysis, job: Job, end: RunEnd, result: _Result | None) -> None:
+def _end(uow: UnitOfWork, begun: Analysis, job: Job, end: RunEnd, result: _Result | None, rules: Rules) -> None:
     stored = uow.analyses.find(begun.analysis_id, lock=True)
     # Deleted meanwhile, or taken over: then there is nothing to write to.
     if stored is None or stored.value.status is not Status.RUNNING or stored.value.attempt != begun.attempt:
@@ -144,6 +147,7 @@ def _end(uow: UnitOfWork, begun: Analysis, job: Job, end: RunEnd, result: _Resul
     payload = None if result is None else result.payload
     if end.status is Status.COMPLETED and result is not None:
         change = value.completed(uow.now, actor, result.payload.ref, result.report.summary, len(result.report.findings))
+        uow.search_facts.keep_manifest(stored.key, run_scope(value.analysis_id))
         uow.runs.drop_checkpoints(run_scope(value.analysis_id))
         for progress in uow.runs.progress([stored.key]).values():
             uow.runs.progressed(stored.key, progress.finished(uow.now, len(result.report.findings)))
@@ -156,6 +160,8 @@ def _end(uow: UnitOfWork, begun: Analysis, job: Job, end: RunEnd, result: _Resul
     uow.save(stored, change, payload=payload, findings=findings)
     if result is not None:
         uow.findings.add_metrics([(stored.key, result.report.metrics)])
+    if end.status is Status.COMPLETED:
+        push_out(uow, change.value, rules)
 
 
 class _Keeper:

@@ -6,7 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.domain.retention import Policy, Rules, Thinning
 from holdfast.domain.sync import Strategy
+from holdfast.domain.triage import KIND as DUPLICATES
 from holdfast.settings.values import Kind, Names, Seconds
+
+# Searches for duplicates are large, and the newest is the one that counts.
+_POLICIES = {DUPLICATES: Policy(keep_last=5, max_age_seconds=30 * 86_400.0)}
 
 
 class ThinningStep(BaseModel):
@@ -61,7 +65,10 @@ class KeepingSettings(BaseModel):
     """How long a deleted analysis may be restored; 0: it is deleted for good at once."""
 
     retention: dict[Kind, RetentionPolicy] = {}
-    """How long analyses are kept: a policy per kind, ``*`` for all other kinds; without one, for ever."""
+    """How long analyses are kept: a policy per kind, ``*`` for all other kinds; without one, for ever.
+
+    Of searches for duplicates an owner keeps the last 5, for 30 days, unless they have a policy here.
+    """
 
     anonymous_ttl_seconds: float = Field(default=3600.0, gt=0, le=2**31 - 1)
     """How long what an anonymous client stores is kept at most."""
@@ -94,10 +101,13 @@ class KeepingSettings(BaseModel):
     cache_mb: float = Field(default=1000.0, gt=0, le=1_000_000_000)
     """How much the derived files that are noted may take, in millions of bytes; the least recently used go first."""
 
+    export_hours: float = Field(default=24.0, gt=0, le=8_760)
+    """How long an export may be fetched."""
+
     def rules(self) -> Rules:
         """What retention goes by."""
         return Rules(
-            policies={kind: policy.rule() for kind, policy in self.retention.items()},
+            policies=dict(_POLICIES) | {kind: policy.rule() for kind, policy in self.retention.items()},
             trash_seconds=self.trash_hours * 3600,
             anonymous_ttl_seconds=self.anonymous_ttl_seconds,
             anonymous_max_retrievals=self.anonymous_max_retrievals,

@@ -12,7 +12,7 @@ from holdfast.settings.freshness import FreshnessSettings
 from holdfast.settings.indexes import IndexSettings
 from holdfast.settings.keeping import KeepingSettings
 from holdfast.settings.masks import MASK, is_secret, masked
-from holdfast.settings.values import Also, Networks, RateLimit
+from holdfast.settings.values import Also, Networks, Paths, RateLimit
 
 
 def _default_url() -> str:
@@ -113,6 +113,12 @@ class AccessSettings(BaseModel):
 
     streams_per_caller: int = Field(default=1000, ge=0, le=1_000_000)
     """How many live streams an owner may have open at each service process; 0 for no limit."""
+
+    target_roots: Paths = Field(default_factory=tuple)
+    """The folders that callers by HTTP may name targets in; in the environment separated by commas.
+
+    Without one, callers on this machine may name any in local mode, and otherwise administrators only.
+    """
 
 
 class Settings(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -47,6 +48,7 @@ def _is_window(value: str) -> str:
 # The defaults are right, and a test says so: they need no check whenever settings are read.
 RateLimit = Annotated[str, AfterValidator(_is_rate_limit), Field(validate_default=False)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Seconds = Annotated[float, Field(gt=0, le=2**31 - 1)]
 RefreshWindow = Annotated[str, AfterValidator(_is_window), Field(validate_default=False)]

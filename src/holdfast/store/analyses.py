@@ -206,6 +206,11 @@ class Analyses:
         select = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id))
         return {row.id: row.version for row in self._connection.execute(select)}
 
+    def at(self, keys: Sequence[int]) -> list[Stored]:
+        """The analyses that have these internal keys, in this order."""
+        found = {row.id: row for row in self._connection.execute(ROWS.where(_t.id.in_(keys)))}
+        return [stored_from(dict(found[key]._mapping)) for key in keys if key in found]
+
     def find_active(self, active_key: str) -> Stored | None:
         """The analysis that has an active key."""
         row = self._connection.execute(ROWS.where(_t.active_key == active_key)).one_or_none()

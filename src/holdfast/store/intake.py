@@ -4,7 +4,7 @@ A row that is there already by its key stays as it is, and so does everything th
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -112,7 +112,7 @@ class Intake:
         tally = _Tally(before)
         wanted = self._wanted(rows, tally)
         for table in tables.metadata.sorted_tables:
-            if found := wanted.get(table.name):
+            for found in _in_turn(table, wanted.get(table.name, [])):
                 self._insert(table, found, tally)
         after = tally.state(line=rows[-1].line, chain=chain)
         self._note(name, after, now)
@@ -195,6 +195,8 @@ class Intake:
             rows = self._new_in_log(table, rows, tally)
         if policy.gives_way is not None:
             self._give_way(table.c[policy.gives_way], rows)
+        if policy.holds_for:
+            self._end(table, rows)
         for column in columns(table):
             target = refers_to(column)
             if target is not None:
@@ -255,6 +257,20 @@ class Intake:
         for row in rows:
             if row[column.name] in taken:
                 row[column.name] = None
+
+    def _end(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        names = POLICIES[table.name].holds_for
+        holding = [row for row in rows if row["ended_at"] is None]
+        if not holding:
+            return
+        columns_ = [table.c[name] for name in names]
+        wanted = [tuple(row[name] for name in names) for row in holding]
+        select = sa.select(*(sa.type_coerce(c, plain(c)) for c in columns_))
+        there = self._connection.execute(select.where(_among(columns_, wanted), table.c.ended_at.is_(None)))
+        taken = {tuple(row) for row in there}
+        for row, scope in zip(holding, wanted, strict=True):
+            if scope in taken:
+                row["ended_at"] = row["decided_at"]
 
     def _numbers(self, table: sa.Table, keys: set[Any]) -> dict[Any, int]:
         """The numbers that rows have here, by what they are named in the bundle."""
@@ -327,6 +343,22 @@ class _Tally:
             differing=dict(self._differing),
             named=tuple(self._named),
         )
+
+
+def _in_turn(table: sa.Table, rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The rows in their order, parted so that none refers to one beside it: that one must have its number first."""
+    own = [column.name for column in columns(table) if refers_to(column) is table]
+    key = POLICIES[table.name].key
+    some: list[dict[str, Any]] = []
+    beside: set[Any] = set()
+    for row in rows:
+        if any(row[name] in beside for name in own):
+            yield some
+            some, beside = [], set()
+        some.append(row)
+        beside.add(row[key[0]] if len(key) == 1 else tuple(row[name] for name in key))
+    if some:
+        yield some
 
 
 def _among(named: Sequence[sa.ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> sa.ColumnElement[bool]:

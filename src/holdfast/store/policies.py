@@ -7,6 +7,7 @@ what is derived, or of this installation only, is not taken along and says why.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from graphlib import TopologicalSorter
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +41,8 @@ class TablePolicy:
         fixed: columns that are written with one value wherever they have any.
         same: of a log: what two rows have in common that are one event.
         gives_way: a unique column that stays empty where another row has its value already.
+        holds_for: of rows of which one holds at a time: what it holds for. Where another holds already, one that
+            comes ended when it was decided.
         unique: a unique column of a log; a row whose value is there already is there already.
         renumbered: the log's number, which is kept where the log was empty.
         last: it comes after all others: work whose analysis is not there yet would be taken for done with.
@@ -57,6 +60,7 @@ class TablePolicy:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     same: tuple[str, ...] = ()
     gives_way: str | None = None
+    holds_for: tuple[str, ...] = ()
     unique: str | None = None
     renumbered: str | None = None
     last: bool = False
@@ -66,6 +70,16 @@ class TablePolicy:
 
 def _named(column: sa.Column[Any]) -> Belongs:
     return lambda chosen: column.in_(sa.select(chosen.c.analysis_id))
+
+
+def _about_the_same_libraries(chosen: sa.Subquery) -> sa.ColumnElement[bool]:
+    subjects, decisions = tables.subjects.c, tables.duplicate_decisions.c
+    library = sa.func.coalesce(
+        subjects.kind.concat(" ").concat(subjects.key), sa.literal("analysis ").concat(chosen.c.analysis_id)
+    )
+    source = chosen.outerjoin(tables.subjects, subjects.id == chosen.c.subject)
+    scopes = sa.select(chosen.c.client_session_id, library).select_from(source)
+    return sa.tuple_(decisions.client_session_id, decisions.library).in_(scopes)
 
 
 def _part(column: str, *rest: str) -> TablePolicy:
@@ -96,6 +110,19 @@ POLICIES: dict[str, TablePolicy] = {
     ),
     "conflicts": TablePolicy(key=("conflict_id",), order=("id",)),
     "counters": TablePolicy(taken=Taken.NEVER, why="added up anew from the rows"),
+    # In the order in which they were made: one that takes the place of another comes after it.
+    "duplicate_decisions": TablePolicy(
+        key=("batch_id", "identity"),
+        order=("id",),
+        holds_for=("client_session_id", "library", "identity"),
+        # All of a library: each may have taken the place of one made on an analysis that is not selected.
+        belongs=_about_the_same_libraries,
+    ),
+    "duplicate_groups": _part("analysis", "ordinal"),
+    "duplicate_preferences": TablePolicy(key=("client_session_id",)),
+    "duplicate_searches": _part("analysis"),
+    "export_parts": TablePolicy(taken=Taken.NEVER, why="of exports"),
+    "exports": TablePolicy(taken=Taken.NEVER, why="files to fetch within hours, made anew on request"),
     "finding_items": _part("finding", "ordinal"),
     "findings": _part("analysis", "ordinal"),
     "graph_edges": _INDEX,
@@ -120,6 +147,7 @@ POLICIES: dict[str, TablePolicy] = {
         belongs=_named(tables.ledger.c.analysis_id),
     ),
     "marks": TablePolicy(taken=Taken.NEVER, why="when this installation last kept house"),
+    "manifests": _part("analysis"),
     "metric_points": _part("branch", "name", "at"),
     "metrics": _part("analysis", "name"),
     "owners": TablePolicy(
@@ -153,11 +181,15 @@ POLICIES: dict[str, TablePolicy] = {
 
 
 def roots(*, secrets: bool = True) -> list[sa.Table]:
-    """The tables whose rows are part of no other, what is referred to first."""
+    """The tables whose rows are part of no other, what they or their parts refer to first."""
+    before: dict[str, list[str]] = {name: [] for name in sorted(POLICIES)}
+    for table in tables.metadata.sorted_tables:
+        referred = {_root(key.column.table).name for key in table.foreign_keys}
+        before[_root(table).name] += sorted(referred - {_root(table).name})
     found = [
-        table
-        for table in tables.metadata.sorted_tables
-        if POLICIES[table.name].part_of is None and is_taken(table.name, secrets=secrets)
+        tables.metadata.tables[name]
+        for name in TopologicalSorter(before).static_order()
+        if POLICIES[name].part_of is None and is_taken(name, secrets=secrets)
     ]
     return sorted(found, key=lambda table: POLICIES[table.name].last)
 
@@ -201,6 +233,11 @@ def columns(table: sa.Table) -> list[sa.Column[Any]]:
     """The columns that are written."""
     number, policy = surrogate(table), POLICIES[table.name]
     return [column for column in table.c if column is not number and column.name not in policy.left_out]
+
+
+def _root(table: sa.Table) -> sa.Table:
+    part_of = POLICIES[table.name].part_of
+    return table if part_of is None else _root(_target(table.c[part_of]).table)
 
 
 def _target(column: sa.Column[Any]) -> sa.Column[Any]:

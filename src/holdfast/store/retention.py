@@ -72,6 +72,7 @@ _FORGOTTEN: dict[str, tuple[sa.Table, sa.Column[Any], tuple[sa.ColumnElement[boo
         tables.checkpoints.c.saved_at,
         (sa.literal_column("substr(scope, 1, 9) <> 'analysis:'", sa.Boolean),),
     ),
+    "exports": (tables.exports, tables.exports.c.expires_at, ()),
     "jobs": (tables.jobs, tables.jobs.c.run_at, (tables.jobs.c.status == JobStatus.DEAD.value,)),
 }
 
@@ -119,6 +120,7 @@ class Retention:
         limit: int,
         until: datetime | None = None,
         kind: str | None = None,
+        owner: str | None = None,
         after: Candidate | None = None,
     ) -> list[Candidate]:
         """One page of a walk.
@@ -128,6 +130,7 @@ class Retention:
             limit: rows at most.
             until: how far, for walks by time.
             kind: of this kind only, for OLD and HISTORY.
+            owner: of this owner only, for HISTORY with a kind.
             after: the last candidate of the page before.
         """
         order, descends = _ORDERS[walk], walk is Walk.HISTORY
@@ -141,6 +144,8 @@ class Retention:
             select = select.where(order.is_not(None), order <= until)
         if kind is not None:
             select = select.where(_t.kind == kind)
+        if owner is not None:
+            select = select.where(_t.client_session_id == owner)
         if after is not None:
             end = sa.tuple_(sa.literal(getattr(after, order.key), type_=order.type), sa.literal(after.key))
             place = sa.tuple_(order, _t.id)

@@ -10,7 +10,7 @@ from holdfast.store.engine import Engine
 
 # The newest revision in migrations/versions; a test holds the two together.
 HEAD = "0007"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Alembic tells its environment through a module what to do: one at a time in a process.
 _ALEMBIC = threading.Lock()

@@ -1,9 +1,9 @@
 """One transaction: every noun's store on one connection, and the way a change is written whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,10 +19,12 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.findings import Finding
+from holdfast.domain.fingerprint import canonical_json, code_hash
 from holdfast.domain.jobs import NewJob
 from holdfast.domain.ports import Clock, Spans, no_span
 from holdfast.domain.processing import sync_jobs
 from holdfast.domain.repositories import BRANCH_SUBJECT
+from holdfast.domain.triage import KIND as DUPLICATES
 from holdfast.store.accounts import Accounts
 from holdfast.store.analyses import Analyses, Stored
 from holdfast.store.branches import Branches, StoredBranch
@@ -31,6 +33,7 @@ from holdfast.store.comparison import Comparisons
 from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
+from holdfast.store.exports import Exports
 from holdfast.store.findings import Findings
 from holdfast.store.freshness import FreshnessFacts
 from holdfast.store.idempotency import IdempotencyKeys
@@ -46,9 +49,11 @@ from holdfast.store.repositories import Repositories, StoredRepository, reposito
 from holdfast.store.retention import Found, Retention
 from holdfast.store.runs import Runs, run_scope
 from holdfast.store.search import Search
+from holdfast.store.search_facts import SearchFacts
 from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
 from holdfast.store.transfer import Outflow
+from holdfast.store.triage import Scope, Triage
 
 T = TypeVar("T")
 
@@ -81,6 +86,9 @@ class UnitOfWork:
         refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
+        search_facts: what is known of searches for duplicates beside their results.
+        triage: groups of duplicates, and what was decided about them.
+        exports: files that were asked for.
         conflicts: versions that somebody has to choose between.
         series: figures over time.
         cache_entries: what is noted of derived files.
@@ -126,6 +134,9 @@ class UnitOfWork:
         self.comparisons = Comparisons(connection)
         self.repositories = Repositories(connection, engine)
         self.branches = Branches(connection, engine)
+        self.triage = Triage(connection, engine)
+        self.search_facts = SearchFacts(connection)
+        self.exports = Exports(connection)
         self.freshness = FreshnessFacts(connection, self.repositories, now)
         self.refreshes = Refreshes(connection, engine)
         self.conflicts = Conflicts(connection, engine)
@@ -264,7 +275,7 @@ class UnitOfWork:
             self.payloads.release(before.result.hash)
         if findings is not None:
             self.findings.clear(stored.key)
-            self.findings.add(stored.key, findings)
+            self.put_findings(stored.key, after, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
         if self._processors and after is not before and after.status.ended:
@@ -272,6 +283,16 @@ class UnitOfWork:
 
     def _sync(self, key: int, analysis_id: str | None) -> list[NewJob]:
         return sync_jobs(self._processors, [key], analysis_id)
+
+    def put_findings(self, key: int, value: Analysis, findings: Sequence[Finding]) -> None:
+        """Keep the findings of an analysis that has none, given by its internal key."""
+        self.findings.add(key, findings)
+        if value.kind == DUPLICATES:
+            owner, term = value.context.client_session_id, value.params.get("search_term")
+            self.search_facts.note(
+                key, owner, term if isinstance(term, str) else "", params_hash(value.params), value.created_at
+            )
+            self.triage.index(key, scope_of(value), findings)
 
     def drop(self, stored: Stored, change: Change) -> bool:
         """Delete an analysis with everything that is kept of it, and note that in the ledger.
@@ -390,6 +411,18 @@ class UnitOfWork:
             self.counters.add("analyses", sign)
             self.counters.add(f"analyses.{status.value}", sign)
             self.counters.add("result_bytes", sign * size)
+
+
+def scope_of(value: Analysis) -> Scope:
+    """Whose decisions about which library a search for duplicates goes by."""
+    about = value.subject
+    library = f"analysis {value.analysis_id}" if about is None else f"{about.kind} {about.key}"
+    return Scope(owner=value.context.client_session_id, library=library)
+
+
+def params_hash(params: Mapping[str, Any]) -> str:
+    """Names parameters: equal ones, whatever their order, have one name."""
+    return code_hash(canonical_json(dict(params)))
 
 
 class Store:

@@ -63,7 +63,8 @@ def test_the_whole_result(tmp_path: Path) -> None:
     result = outcome.result
     json.dumps(result, allow_nan=False)
     assert list(result) == [
-        "groups", "totals", "parameters", "problems", "phase_seconds", "processing_time_seconds",
+        "groups", "totals", "parameters", "problems", "library_changed_meanwhile", "phase_seconds",
+        "processing_time_seconds",
     ]  # fmt: skip
     assert result["totals"] == {
         "library_track_count": 5,

@@ -11,13 +11,14 @@ from xxhash import xxh3_128_hexdigest
 from holdfast.analyzers.duplicates.candidates import find_candidates
 from holdfast.analyzers.duplicates.crossref import match, prepare_lookup
 from holdfast.analyzers.duplicates.library import SCHEMA
+from holdfast.analyzers.duplicates.manifest import Manifest
 from holdfast.analyzers.duplicates.matching import Groups, group, prepare
 from holdfast.analyzers.duplicates.params import Params, read_params
 from holdfast.analyzers.duplicates.parts import PAIRS_A_PART, Edges, Part, compare_part, join_edges, read_edges, split
-from holdfast.analyzers.duplicates.readers import open_library
+from holdfast.analyzers.duplicates.readers import AudioFile, FolderLibrary, Library, open_library, read_file
 from holdfast.analyzers.duplicates.report import build_groups, findings, summarise, totals
 from holdfast.analyzers.duplicates.signatures import Signatures, sign
-from holdfast.domain.ports import Outcome, Request, RunContext
+from holdfast.domain.ports import MANIFEST, Outcome, Request, RunContext
 from holdfast.domain.progress import Phase
 
 LOADING = "Loading Tracks"
@@ -55,17 +56,21 @@ class DuplicatesAnalyzer:
         """
         chosen = read_params(params)
         library = open_library(target, chosen.reading)
-        subject = library.subject
-        if chosen.itunes_library:
-            # The result depends on both libraries, so a change of either makes another revision.
-            other = open_library(chosen.itunes_library, chosen.itunes_options).subject
-            both = xxh3_128_hexdigest(f"{subject.revision}\0{other.key}\0{other.revision}".encode())
-            subject = replace(subject, revision=both)
+        subject = replace(library.subject, revision=_revision(library, chosen))
         return Request(subject=subject, params=chosen.to_json(), location=library.location)
 
     def run(self, ctx: RunContext) -> Outcome:
         """Search the library that the request names."""
         return _Search(ctx, read_params(ctx.request.params), self.pairs_a_part).run()
+
+
+def _revision(library: Library, params: Params) -> str:
+    """What state the result depends on: with another library to look tracks up in, a change of either is a new one."""
+    revision = library.subject.revision
+    if not params.itunes_library:
+        return revision
+    other = open_library(params.itunes_library, params.itunes_options).subject
+    return xxh3_128_hexdigest(f"{revision}\0{other.key}\0{other.revision}".encode())
 
 
 class _Search:
@@ -76,6 +81,7 @@ class _Search:
         self._params = params
         self._pairs_a_part = pairs_a_part
         self._library_size = 0
+        self._changed_meanwhile = False
         self._problems: dict[str, Any] = {}
         self._began = time.monotonic()
         self._seconds: dict[str, float] = {}
@@ -104,9 +110,13 @@ class _Search:
         library = open_library(target, options)
         self._ctx.phase(LOADING, library.count)
         batches = []
-        for batch in library.batches():
+        for batch in self._batches(library):
             batches.append(batch)
             self._advance(batch.height, "Loading tracks")
+        self._ctx.save(MANIFEST, Manifest.of(batches).to_bytes())
+        # Looked at after the reading: what is the same then was the same all the time.
+        now = _revision(open_library(target, options), self._params)
+        self._changed_meanwhile = now != self._ctx.request.subject.revision
         loaded = pl.concat(batches) if batches else pl.DataFrame(schema=SCHEMA)
         self._library_size = loaded.height
         self._problems = {
@@ -114,6 +124,13 @@ class _Search:
             for kind, problem in library.problems.items()
         }
         return loaded
+
+    def _batches(self, library: Library) -> Iterator[pl.DataFrame]:
+        if not isinstance(library, FolderLibrary):
+            return library.batches()
+        # Files that have not changed since an earlier run are not opened again.
+        read = self._ctx.map(read_file, library.files(), key=_file_key, remember=True)
+        return library.table(read)
 
     def _analyze(self, tracks: pl.DataFrame) -> tuple[Signatures, Edges]:
         ctx = self._ctx
@@ -184,10 +201,11 @@ class _Search:
                 "totals": figures,
                 "parameters": self._params.to_json(),
                 "problems": self._problems,
+                "library_changed_meanwhile": self._changed_meanwhile,
                 "phase_seconds": seconds,
                 "processing_time_seconds": round(sum(seconds.values()), 3),
             },
-            summary=summarise(self._ctx.request.subject.title, figures),
+            summary=summarise(self._ctx.request.subject.title, figures, changed_meanwhile=self._changed_meanwhile),
             findings=findings(built),
             metrics=metrics,
         )
@@ -199,6 +217,10 @@ class _Search:
     def _advance(self, items: int, message: str, found: int = 0) -> None:
         for done in range(0, items, _STEP):
             self._ctx.advance(min(_STEP, items - done), found=0 if done else found, message=message)
+
+
+def _file_key(file: AudioFile) -> str:
+    return file.key
 
 
 def _part_key(part: Part) -> str:

@@ -12,7 +12,9 @@ from holdfast.analyzers.duplicates.library import SCHEMA
 from holdfast.analyzers.duplicates.matching import Groups
 from holdfast.analyzers.duplicates.params import Params
 from holdfast.analyzers.duplicates.text import fold
+from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Finding, FindingItem, Severity
+from holdfast.domain.fingerprint import code_hash
 
 SAFE_RULE = "duplicates/safe"
 REVIEW_RULE = "duplicates/review"
@@ -87,14 +89,21 @@ def findings(groups: list[Group]) -> Iterator[Finding]:
         )
 
 
-def summarise(title: str, figures: Mapping[str, Any]) -> str:
-    """A sentence for lists and notices."""
+def summarise(title: str, figures: Mapping[str, Any], *, changed_meanwhile: bool = False) -> str:
+    """A sentence for lists and notices.
+
+    Args:
+        title: what the library is called.
+        figures: as ``totals`` gave them.
+        changed_meanwhile: whether the library was changed between the request and the end of reading it.
+    """
     groups, duplicates = figures["total_groups_found"], figures["total_duplicates_found"]
+    changed = "; the library was changed meanwhile" if changed_meanwhile else ""
     if not groups:
-        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks"
+        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks{changed}"
     return (
         f"{title}: {duplicates:,} duplicates in {groups:,} groups among {figures['total_tracks_analyzed']:,} tracks, "
-        f"{figures['review_groups']:,} groups to look at"
+        f"{figures['review_groups']:,} groups to look at{changed}"
     )
 
 
@@ -185,3 +194,39 @@ def _message(group: Group) -> str:
         return f"{kept} The other {group['duplicate_count']} can go."
     why = "; ".join(group["reason_texts"]) or "they are less alike than asked for"
     return f"Look at it yourself: {why}. {kept}"
+
+
+def whole_group(number: int, given: Mapping[str, Any]) -> Group:
+    """A group that was found elsewhere, with all that a group of ``build_groups`` has, as far as a finding needs it.
+
+    Args:
+        number: its place.
+        given: the group, with at least its tracks and their ids.
+
+    Raises:
+        InvalidInput: it has no tracks, or one has no id.
+    """
+    tracks = [dict(track) for track in given.get("tracks", ())]
+    if not tracks or not all(isinstance(track.get("track_id"), str) for track in tracks):
+        raise InvalidInput(f"Group {number} needs tracks, each with a track_id", field="duplicate_groups")
+    named = [track for track in tracks if track.get("is_canonical")] or tracks[:1]
+    tracks.sort(key=lambda track: track is not named[0])
+    for track in tracks:
+        track["is_canonical"] = track is named[0]
+    members = "\0".join(sorted(track["track_id"] for track in tracks))
+    snapshots = [{"song_name": None, "artist_name": None, **track} for track in tracks]
+    return {
+        # Named by its tracks: another one among them makes it another group.
+        "group_id": code_hash(members)[:32],
+        "canonical_reasons": [],
+        "average_similarity_score": 1.0,
+        "tier": "safe",
+        "suggested_action": "delete_duplicates",
+        "reason_texts": [],
+        "has_itunes_matches": False,
+        **given,
+        "group_index": number,
+        "canonical_track_id": tracks[0]["track_id"],
+        "duplicate_count": len(tracks) - 1,
+        "tracks": snapshots,
+    }

@@ -17,6 +17,15 @@ from holdfast.store.tables.repositories import (
     repositories,
 )
 from holdfast.store.tables.runs import attempts, checkpoints, progress
+from holdfast.store.tables.triage import (
+    duplicate_decisions,
+    duplicate_groups,
+    duplicate_preferences,
+    duplicate_searches,
+    export_parts,
+    exports,
+    manifests,
+)
 
 __all__ = [
     "analyses",
@@ -28,6 +37,12 @@ __all__ = [
     "checkpoints",
     "conflicts",
     "counters",
+    "duplicate_decisions",
+    "duplicate_groups",
+    "duplicate_preferences",
+    "duplicate_searches",
+    "export_parts",
+    "exports",
     "finding_items",
     "findings",
     "graph_edges",
@@ -36,6 +51,7 @@ __all__ = [
     "indexes",
     "jobs",
     "ledger",
+    "manifests",
     "marks",
     "metadata",
     "metric_points",

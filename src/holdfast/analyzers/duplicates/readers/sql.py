@@ -140,6 +140,15 @@ class SqlLibrary(Library):
         return f"{count}-{total:016x}"
 
 
+def database_of(target: str) -> sa.URL:
+    """The database that a target means, its environment variable read.
+
+    Raises:
+        InvalidTarget: it names none.
+    """
+    return _read_url(target)
+
+
 def _read_url(target: str) -> sa.URL:
     variable = _VARIABLE.fullmatch(target)
     if target.startswith("env:") and variable is None:
