@@ -114,7 +114,7 @@ class Lookup:
         for name in names:
             if hasattr(value, "__path__") and importlib.util.find_spec(f"{value.__name__}.{name}"):
                 value = importlib.import_module(f"{value.__name__}.{name}")
-            elif dataclasses.is_dataclass(value) and name in inspect.get_annotations(value):
+            elif inspect.isclass(value) and dataclasses.is_dataclass(value) and name in inspect.get_annotations(value):
                 value = inspect.get_annotations(value)[name]
             elif hasattr(value, name):
                 value = getattr(value, name)
