@@ -17,7 +17,7 @@ from tests.cli.conftest import COMMAND, Cli
 from tests.support.marks import ONE_STORE
 
 import holdfast
-from holdfast.cli.app import app
+from holdfast.cli.commands import app
 from holdfast.cli.errors import MEANINGS, ExitCode, exit_code
 from holdfast.domain import errors
 from holdfast.store.engine import Engine
