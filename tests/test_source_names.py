@@ -16,7 +16,7 @@ import typer
 import holdfast
 from holdfast.analyzers.duplicates import DuplicatesAnalyzer
 from holdfast.api.app import create_app
-from holdfast.cli.app import app
+from holdfast.cli.commands import app
 from holdfast.settings import Settings
 from holdfast.settings.values import Also
 from holdfast.store.tables import metadata
