@@ -14,6 +14,7 @@ from holdfast.store import schema
 from holdfast.store.engine import Engine
 from tests.support.bolt import MISSING as NO_BOLT
 from tests.support.bolt import bolt_server
+from tests.support.pool import Pool
 from tests.support.postgres import Postgres, PostgresServer, PostgresUnavailable
 
 __all__ = ["bolt_server"]
@@ -128,6 +129,13 @@ def _migrate(url: str) -> None:
         engine.close()
 
 
+@pytest.fixture(scope="session")
+def _postgres_pool(postgres_server: Postgres, _postgres_template: str) -> Iterator[Pool]:
+    pool = Pool(postgres_server, _postgres_template)
+    yield pool
+    pool.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh database with the schema."""
@@ -136,8 +144,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
         yield f"sqlite:///{path}"
     else:
-        server: Postgres = request.getfixturevalue("postgres_server")
-        yield from _postgres_database(server, request.getfixturevalue("_postgres_template"))
+        pool: Pool = request.getfixturevalue("_postgres_pool")
+        with pool.database() as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -146,13 +155,10 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'holdfast.db'}"
     else:
-        yield from _postgres_database(request.getfixturevalue("postgres_server"), None)
-
-
-def _postgres_database(server: Postgres, template: str | None) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    server.create_database(name, template)
-    try:
-        yield server.url(name)
-    finally:
-        server.drop_database(name)
+        server: Postgres = request.getfixturevalue("postgres_server")
+        name = f"test_{uuid.uuid4().hex}"
+        server.create_database(name)
+        try:
+            yield server.url(name)
+        finally:
+            server.drop_database(name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from holdfast.api.app import create_app
 from holdfast.bootstrap import Holdfast
@@ -15,6 +16,7 @@ from holdfast.domain.context import Context
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.sync import Strategy
 from holdfast.services.results import NewResult
+from holdfast.store import tables
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
 from tests.services.samples import opened
@@ -28,6 +30,8 @@ TOLD = {
     ("GET", "/api/v1/persistence/analyses/{analysis_id}/availability"),
 }
 OPEN = {"/health", "/ready"}
+# Its document says so: it counts a retrieval.
+COUNTED = {"/api/v1/persistence/analyses/{client_id}"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
     "/api/v1/tokens": {"name": "n"},
@@ -67,6 +71,7 @@ class World:
     """A service with tokens, one owner's analyses, and everybody who may ask for them."""
 
     def __init__(self, hf: Holdfast, http: httpx.Client, clock: FakeClock) -> None:
+        self.hf = hf
         self.http = http
         context = Context(client_session_id="alice", client_ip="10.1.1.1")
         new = NewResult(
@@ -183,6 +188,28 @@ def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> N
         if method != "GET" and path not in {"/api/v1/clients", "/api/v1/webhooks/push"}:
             answer = there.ask(method, path, there.analysis_id, there.askers["reader"])
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
+
+
+def test_looking_writes_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, all_routes = world
+    asked = [(method, path) for method, path in all_routes if method == "GET" and path not in COUNTED]
+    # That somebody was there is noted once a minute.
+    there.ask("GET", "/api/v1/analyses", there.analysis_id, there.owner)
+    before = everything(there.hf)
+    for method, path in asked:
+        there.ask(method, path, there.analysis_id, there.owner)
+    assert len(asked) > 30
+    assert everything(there.hf) == before
+
+
+def everything(hf: Holdfast) -> dict[str, list[Any]]:
+    """What every table holds, but for when tokens were used."""
+    with hf.engine.read() as connection:
+        return {
+            table.name: sorted(map(repr, connection.execute(sa.select(table))))
+            for table in tables.metadata.sorted_tables
+            if table.name != "tokens"
+        }
 
 
 @pytest.mark.parametrize("body", [{"result": 1}, {"result": {"s": SECRET}}, {"kind": "sample", "target": "a"}])

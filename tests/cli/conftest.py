@@ -93,9 +93,7 @@ def process(environment: str) -> Cli:
     """Run a command line as a process."""
 
     def call(*arguments: str, **env: str) -> Done:
-        done = subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, env=os.environ | env, timeout=60, check=False
-        )
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, env=os.environ | env, check=False)
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return call

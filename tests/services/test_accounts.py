@@ -233,12 +233,12 @@ def test_last_use_is_noted_once_a_minute(hf: Holdfast, clock: FakeClock) -> None
     assert last_used(hf) is None
     first = clock.now()
     hf.accounts.authenticate(made.secret, ip=None)
-    wait_until(lambda: last_used(hf) == first, 10, "the first use")
+    wait_until(lambda: last_used(hf) == first, 60, "the first use")
     clock.advance(59)
     hf.accounts.authenticate(made.secret, ip=None)
     second = clock.advance(1)
     hf.accounts.authenticate(made.secret, ip=None)
-    wait_until(lambda: last_used(hf) == second, 10, "the second use")
+    wait_until(lambda: last_used(hf) == second, 60, "the second use")
 
 
 def test_use_is_noted_before_the_store_is_closed(database: str, clock: FakeClock) -> None:
@@ -254,15 +254,15 @@ def test_noting_a_use_is_never_in_the_way(hf: Holdfast, monkeypatch: pytest.Monk
     write = Store.write
 
     def stuck(self: Store, work: Any) -> Any:
-        gate.wait(30)
+        gate.wait(120)
         return write(self, work)
 
     monkeypatch.setattr(Store, "write", stuck)
     began = time.monotonic()
     assert hf.accounts.authenticate(made.secret, ip=None).owner == "ci"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     gate.set()
-    wait_until(lambda: last_used(hf) is not None, 10, "the use")
+    wait_until(lambda: last_used(hf) is not None, 60, "the use")
 
 
 def test_use_that_cannot_be_noted_is_no_error(
@@ -275,11 +275,11 @@ def test_use_that_cannot_be_noted_is_no_error(
 
     monkeypatch.setattr(Store, "write", away)
     assert hf.accounts.authenticate(made.secret, ip=None).owner == "ci"
-    wait_until(lambda: "could not be noted" in caplog.text, 10, "the log")
+    wait_until(lambda: "could not be noted" in caplog.text, 60, "the log")
     monkeypatch.undo()
     later = clock.advance(60)
     hf.accounts.authenticate(made.secret, ip=None)
-    wait_until(lambda: last_used(hf) == later, 10, "the next use")
+    wait_until(lambda: last_used(hf) == later, 60, "the next use")
 
 
 def test_many_threads(hf: Holdfast) -> None:

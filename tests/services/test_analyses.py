@@ -367,7 +367,7 @@ def test_run_that_ends_while_another_request_finds_it(hf: Holdfast, monkeypatch:
             return None
         if len(looked) == 2:
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(hf.delete_analysis, in_the_way).result(20)
+                pool.submit(hf.delete_analysis, in_the_way).result(60)
         return find_active(self, active_key)
 
     monkeypatch.setattr(Analyses, "find_active", find)

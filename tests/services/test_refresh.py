@@ -413,6 +413,18 @@ def test_a_refresh_waits_for_its_time_and_ends_with_its_analysis(database: str) 
         assert tasks(hf) == []
 
 
+def test_refreshes_outlive_who_scheduled_them(database: str) -> None:
+    clock = FakeClock()
+    names = [f"b{number:02}" for number in range(50)]
+    with stores(database, clock) as hf:
+        add(hf, clock, names)
+        for name in names:
+            hf.refresh.schedule_refresh("repo", name)
+    clock.advance(HOUR)
+    with stores(database, clock) as later:
+        assert run_refreshes(later) == 50
+
+
 def test_a_refresh_that_waits_is_moved_or_called_off(database: str) -> None:
     clock = FakeClock()
     with stores(database, clock) as hf:

@@ -122,7 +122,7 @@ def test_cancelled_run_hears_of_it(hf: Holdfast, play: Callable[[Play], None]) -
     def run(keeper: RunKeeper) -> RunEnd:
         assert not keeper.stop_asked()
         hf.cancel_analysis(name)
-        wait_until(keeper.stop_asked, 10, "the run to hear of it")
+        wait_until(keeper.stop_asked, 60, "the run to hear of it")
         return ended(Status.CANCELLED, "partial", 2)
 
     play(run)

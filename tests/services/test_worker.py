@@ -131,7 +131,7 @@ def test_job_that_fails_is_repeated_later(database: str) -> None:
         assert (job.status, job.attempt) == (JobStatus.READY, 1)
         assert poison.told == [("UNEXPECTED_ERROR", False)]
         with working(hf.worker()):
-            wait_until(lambda: hf.jobs.listing(JobStatus.DEAD), 20, "its second attempt")
+            wait_until(lambda: hf.jobs.listing(JobStatus.DEAD), 60, "its second attempt")
 
 
 @pytest.mark.parametrize("is_long", [False, True])
@@ -148,10 +148,10 @@ def test_handler_that_fails_to_hear_of_a_loss_holds_nobody_up(database: str, is_
         if how == "lease ends":
             hf.jobs.claim("gone", ["deaf"], 1)
         with working(hf.worker()):
-            wait_until(lambda: hf.jobs.listing(JobStatus.DEAD), 20, "the job to be put aside")
+            wait_until(lambda: hf.jobs.listing(JobStatus.DEAD), 60, "the job to be put aside")
             enqueue(hf, "good")
-            wait_until(lambda: good.done, 20, "the other job")
-            wait_until(lambda: len(hf.jobs.listing()) == 1, 20, "its end")
+            wait_until(lambda: good.done, 60, "the other job")
+            wait_until(lambda: len(hf.jobs.listing()) == 1, 60, "its end")
         (job,) = hf.jobs.listing()
         assert "deaf" in str(job.last_error)
         assert [entry.event.actor for entry in hf.queries.events("note0")] == ["good"]
@@ -187,11 +187,10 @@ def test_drain(database: str, is_long: bool) -> None:
         enqueue(hf, "doer", 5)
         worker = hf.worker()
         with working(worker) as thread:
-            assert started.wait(20)
-            began = time.monotonic()
+            assert started.wait(60)
             worker.stop()
-            thread.join(10)
-            assert time.monotonic() - began < 2
+            thread.join(60)
+            assert not thread.is_alive()
         jobs = hf.jobs.listing(JobStatus.READY)
         assert len(jobs) == 5
         # Attempts that were given back do not count.
@@ -202,26 +201,25 @@ def test_drain(database: str, is_long: bool) -> None:
 def test_idle_worker_stops_at_once(database: str) -> None:
     with opened(database) as hf:
         worker = hf.worker()
+        worker.idle_seconds = 600
         with working(worker) as thread:
-            wait_until(lambda: worker._jobs.counts() == {}, 10, "it to run")
-            began = time.monotonic()
+            wait_until(lambda: worker._jobs.counts() == {}, 60, "it to run")
             worker.stop()
-            thread.join(10)
-            assert time.monotonic() - began < 2
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 def test_new_job_begins_at_once(database: str) -> None:
     good = Doer("good", notes)
-    with opened(database, good) as hf, opened(database) as other, working(hf.worker()):
-        wait_until(lambda: hf.jobs.counts() == {}, 10, "it to run")
-        waits = []
-        for count in range(1, 6):
-            began = time.monotonic()
-            enqueue(other, "good")
-            wait_until(good.has_done(count), 10, "the job")
-            waits.append(time.monotonic() - began)
-        # The median: a busy machine may hold one of them up.
-        assert sorted(waits)[2] < 0.5
+    with opened(database, good) as hf, opened(database) as other:
+        worker = hf.worker()
+        # By itself it would not look within this test.
+        worker.idle_seconds = 600
+        with working(worker):
+            wait_until(lambda: hf.jobs.counts() == {}, 60, "it to run")
+            for count in range(1, 6):
+                enqueue(other, "good")
+                wait_until(good.has_done(count), 60, "the job")
 
 
 def test_delayed_job_begins_in_time(database: str) -> None:
@@ -230,7 +228,7 @@ def test_delayed_job_begins_in_time(database: str) -> None:
         hf.store.write(
             lambda uow: uow.jobs.enqueue([NewJob(kind="good", run_at=uow.now.replace(microsecond=0))], uow.now)
         )
-        wait_until(lambda: good.done, 10, "the job")
+        wait_until(lambda: good.done, 60, "the job")
 
 
 def test_lost_lease_stops_the_work(database: str) -> None:
@@ -238,7 +236,7 @@ def test_lost_lease_stops_the_work(database: str) -> None:
 
     def works(job: Job, lease: Lease) -> Effect:
         began.set()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not lease.lost() and time.monotonic() < deadline:
             time.sleep(0.01)
         if lease.lost():
@@ -249,10 +247,10 @@ def test_lost_lease_stops_the_work(database: str) -> None:
     with opened(database, doer, lease_seconds=1) as hf:
         enqueue(hf, "doer")
         with working(hf.worker()):
-            assert began.wait(20)
+            assert began.wait(60)
             (job,) = hf.jobs.listing()
             hf.store.write(lambda uow: uow.jobs.drop(job.id))
-            assert seen.wait(20)
+            assert seen.wait(60)
     with opened(database) as hf:
         assert noted(hf) == 0
 
@@ -267,12 +265,12 @@ def test_busy_worker_keeps_its_lease(database: str) -> None:
     doer = Doer("doer", works, is_long=True)
     with opened(database, doer, lease_seconds=1) as hf, working(hf.worker()):
         enqueue(hf, "doer")
-        wait_until(lambda: doer.done, 10, "it to begin")
+        wait_until(lambda: doer.done, 60, "it to begin")
         (first,) = hf.jobs.listing()
         assert first.lease_until is not None
-        wait_until(lambda: hf.jobs.listing()[0].lease_until > first.lease_until, 10, "a heartbeat")  # type: ignore[operator]
+        wait_until(lambda: hf.jobs.listing()[0].lease_until > first.lease_until, 60, "a heartbeat")  # type: ignore[operator]
         go.set()
-        wait_until(lambda: not hf.jobs.listing(), 10, "its end")
+        wait_until(lambda: not hf.jobs.listing(), 60, "its end")
         assert noted(hf) == 1
         assert doer.done == [0]
 
@@ -292,7 +290,7 @@ def test_job_that_the_worker_forgot_comes_back(database: str) -> None:
         worker = hf.worker()
         hf.jobs.claim(worker.name, ["good"], 1)
         with working(worker), working(other.worker()):
-            wait_until(lambda: good.done, 20, "the job to come back")
+            wait_until(lambda: good.done, 60, "the job to come back")
             go.set()
 
 
@@ -322,7 +320,7 @@ def test_store_that_is_away_for_a_while(
             monkeypatch.setattr(hf.jobs, name, failing(name))
         with working(hf.worker(concurrency=2)):
             wait_until(lambda: [noted(hf, number) for number in range(4)] == [1] * 4, 30, "all the jobs")
-            wait_until(lambda: not hf.jobs.listing(), 10, "their end")
+            wait_until(lambda: not hf.jobs.listing(), 60, "their end")
         assert away["settle"] == away["claim"] == away["take_back"] == 0
 
 

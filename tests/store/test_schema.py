@@ -201,7 +201,7 @@ def test_kill_during_migration(empty_database: str, tables_made: int) -> None:
         assert process.wait(60) == -signal.SIGKILL
     with opened(empty_database) as store:
         # On PostgreSQL the server may need a moment to see that its client is gone.
-        wait_until(lambda: schema.revision_of(store.engine) is None, 10, "nothing of the schema to be there")
+        wait_until(lambda: schema.revision_of(store.engine) is None, 60, "nothing of the schema to be there")
         schema.prepare(store.engine)
         assert schema.revision_of(store.engine) == schema.HEAD
         assert add(store, [analysis()])

@@ -42,6 +42,8 @@ _FAST_OPTIONS = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    # Its moments are nobody's choice, and no test's database lives long enough to need it.
+    "autovacuum": "off",
     # Containers have a small /dev/shm, and a killed server leaves its segments there.
     "dynamic_shared_memory_type": "mmap",
 }

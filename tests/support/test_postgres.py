@@ -95,8 +95,8 @@ sys.stdin.read()
         family = [postmaster, *postmaster.children()]
         assert len(family) > 1
         owner.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, family)), 15, "the watchdog to stop the server")
-    wait_until(lambda: not Path(directory).exists(), 15, "the watchdog to remove the data")
+    wait_until(lambda: not any(map(is_alive, family)), 60, "the watchdog to stop the server")
+    wait_until(lambda: not Path(directory).exists(), 60, "the watchdog to remove the data")
 
 
 def test_xdist_workers_share_a_server(postgres_server: Postgres, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from holdfast.domain.analysis import Status
 from holdfast.domain.findings import Severity
 from holdfast.formats.foreign import Format, InvalidFile
 from holdfast.store.lists import Filter
-from tests.transfer.stores import ODD, fill, open_store
+from tests.transfer.stores import ODD, add_many, fill, open_store
 
 SARIF: dict[str, Any] = {
     "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -175,6 +175,16 @@ def test_the_document_of_other_programs(database: str, other_database: str) -> N
         assert there.get_analysis("failed").error == here.get_analysis("failed").error
         assert there.transfer.import_analyses(io.BytesIO(sink.getvalue())).there == {"analyses": 7}
         assert there.integrity.check().found == ()
+
+
+def test_the_document_holds_them_all(database: str) -> None:
+    with open_store(database) as hf:
+        add_many(hf, 1100)
+        sink = io.BytesIO()
+        hf.transfer.export_document(sink)
+        document = json.loads(sink.getvalue())
+        names = {one["metadata"]["analysis_id"] for one in document["analyses"]}
+        assert document["total_count"] == len(document["analyses"]) == len(names) == 1100
 
 
 def test_a_document_that_others_wrote(database: str) -> None:
