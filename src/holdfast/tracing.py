@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -16,12 +17,21 @@ def spans() -> Spans:
     """What opens spans: of OpenTelemetry where somebody wants them, and none otherwise."""
     if not (_is_asked_for() or "opentelemetry.sdk.trace" in sys.modules):
         return no_span
-    tracer = import_module("opentelemetry.trace").get_tracer("holdfast")
+    trace = import_module("opentelemetry.trace")
+    tracer = trace.get_tracer("holdfast")
 
-    def span(name: str, /, **attributes: str | int) -> AbstractContextManager[object]:
+    @contextmanager
+    def span(name: str, /, **attributes: str | int) -> Iterator[object]:
         named = {f"holdfast.{key}": value for key, value in attributes.items()}
-        opened: AbstractContextManager[object] = tracer.start_as_current_span(name, attributes=named)
-        return opened
+        quietly = {"record_exception": False, "set_status_on_exception": False}
+        with tracer.start_as_current_span(name, attributes=named, **quietly) as opened:
+            try:
+                yield opened
+            except Exception as error:
+                # Of what sort it is, and no more: its message names what was asked for, which may open a door.
+                opened.set_attribute("error.type", getattr(error, "code", type(error).__qualname__))
+                opened.set_status(trace.StatusCode.ERROR)
+                raise
 
     return span
 
@@ -48,6 +58,15 @@ def current_ids() -> dict[str, str]:
     if context is None or not context.is_valid:
         return {}
     return {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}
+
+
+def tell(**attributes: str) -> None:
+    """Say something of the span that is under way, in the place of what was said; ``__`` stands for a point."""
+    trace: Any = sys.modules.get("opentelemetry.trace")
+    if trace is not None:
+        span = trace.get_current_span()
+        for name, value in attributes.items():
+            span.set_attribute(name.replace("__", "."), value)
 
 
 def _is_asked_for() -> bool:

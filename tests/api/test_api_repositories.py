@@ -57,8 +57,14 @@ def test_changes_say_what_they_change(service: tuple[Holdfast, httpx.Client]) ->
         "STALE_VERSION",
         2,
     )
-    assert put(http, "", {"name": "T"}, '"x"').status_code == 422
-    assert put(http, "", {"name": "T"}, "*").json()["version"] == 3
+    foreign = put(http, "", {"name": "T"}, '"x", "0"')
+    assert (foreign.status_code, code(foreign), foreign.json()["error"]["details"]["version"]) == (
+        412,
+        "STALE_VERSION",
+        2,
+    )
+    assert put(http, "", {"name": "T"}, '"7", "2", "x"').json()["version"] == 3
+    assert http.put("/api/v1/repositories/new", json={"name": "N"}, headers={"if-match": '"1"'}).status_code == 412
     assert http.delete("/api/v1/repositories/r").status_code == 428
     gone = http.delete("/api/v1/repositories/r", headers={"if-match": '"3"'}).json()
     assert http.get("/api/v1/repositories/r").status_code == 404

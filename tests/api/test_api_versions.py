@@ -2,7 +2,10 @@
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from holdfast.api.preconditions import etag, tags_of
 from holdfast.bootstrap import Holdfast
 from tests.api.serving import store
 
@@ -53,13 +56,43 @@ def test_a_retrieval_in_between_makes_nothing_stale(http: httpx.Client) -> None:
     assert http.put(f"{place}/pin", headers={"if-match": tag}).headers["etag"] not in {tag, now}
 
 
-@pytest.mark.parametrize("given", ["*", '"1"', 'W/"1.0"', None])
-def test_other_ways_to_say_it(http: httpx.Client, given: str | None) -> None:
+@pytest.mark.parametrize("sent", ["*", '"1"', 'W/"1.0"', None])
+def test_other_ways_to_say_it(http: httpx.Client, sent: str | None) -> None:
     made = store(http)
     assert made["version"] == 1
-    headers = {} if given is None else {"if-match": given}
+    headers = {} if sent is None else {"if-match": sent}
     assert http.put(f"/api/v1/analyses/{made['analysis_id']}/pin", headers=headers).status_code == 200
 
 
 def test_what_does_not_exist_is_not_found_first(http: httpx.Client) -> None:
     assert http.put("/api/v1/analyses/nothing/pin", headers={"if-match": '"1.0"'}).status_code == 404
+
+
+def test_the_documents_own_way_to_delete_asks_for_the_version_too(http: httpx.Client, hf: Holdfast) -> None:
+    made = store(http, client_session_id="client-1")
+    owner = {"client_session_id": "client-1"}
+    place = f"/api/v1/persistence/analysis/{made['analysis_id']}"
+    tag = http.get(f"/api/v1/persistence/analyses/{made['analysis_id']}", params=owner).headers["etag"]
+    http.put(f"/api/v1/analyses/{made['analysis_id']}/pin")
+    stale = http.delete(place, params=owner, headers={"if-match": tag})
+    assert (stale.status_code, stale.json()["error"]["details"]) == (412, {"version": 2})
+    assert hf.get_analysis(made["analysis_id"]).deleted_at is None
+    done = http.delete(place, params=owner, headers={"if-match": f'"1.0.", {http_tag(http, made["analysis_id"])}'})
+    assert (done.status_code, done.headers["etag"].partition(".")[0]) == (200, '"3')
+
+
+def http_tag(http: httpx.Client, analysis_id: str) -> str:
+    return http.get(f"/api/v1/analyses/{analysis_id}").headers["etag"]
+
+
+@given(st.lists(st.one_of(st.just("*"), st.text(alphabet='W/"0123456789.,abc_* -', max_size=30)), max_size=4))
+def test_only_tags_of_ours_are_seen_in_whatever_is_sent(parts: list[str]) -> None:
+    tags = tags_of(",".join(parts))
+    if tags is not None:
+        assert all(1 <= len(tag) <= 2 and tag[0] > 0 for tag in tags)
+
+
+@given(st.lists(st.tuples(st.integers(1, 999_999_999), st.integers(0, 999_999_999)), min_size=1, max_size=5))
+def test_what_was_given_out_is_seen(states: list[tuple[int, int]]) -> None:
+    assert tags_of(", ".join(etag(*one) for one in states)) == states
+    assert tags_of(",".join(f'W/"{version}.{count}.very_stale"' for version, count in states)) == states

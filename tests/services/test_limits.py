@@ -15,7 +15,7 @@ from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
 from holdfast.domain.errors import InvalidInput, InvalidParams, RateLimited
 from holdfast.domain.limits import Window
-from holdfast.services.limits import LimitsService
+from holdfast.services.limits import LimitsService, _refused
 from holdfast.settings import Settings, read_settings
 from holdfast.store import tables
 from holdfast.store.unit_of_work import Store
@@ -108,6 +108,35 @@ def test_a_refusal_tells_the_very_second(most: int, steps: list[tuple[float, int
         assert now < free <= now + 2 * length
         assert window.allows(free, amount, most)
         assert not window.allows(free - timedelta(milliseconds=1), amount, most)
+
+
+def free_by_log(log: list[datetime], now: datetime, amount: int, most: int, length: timedelta) -> datetime:
+    """When an exact log of every single one would let ``amount`` more through."""
+    recent = sorted(at for at in log if at + length > now)
+    too_many = len(recent) + amount - most
+    return now if too_many <= 0 else recent[too_many - 1] + length
+
+
+@given(
+    most=st.integers(1, 12),
+    steps=st.lists(st.tuples(st.floats(0, 150), st.integers(1, 12)), min_size=1, max_size=20),
+)
+def test_nobody_waits_a_window_longer_than_by_an_exact_count(most: int, steps: list[tuple[float, int]]) -> None:
+    """What is told in whole seconds is never too early, and at most a window later than a log of all would have it."""
+    start, length = datetime(2030, 1, 1, tzinfo=UTC), timedelta(seconds=60)
+    now, window = start, Window(count=0, earlier=0, ends_at=start + length, length=length)
+    (item,), log = parse_many(f"{most}/minute"), list[datetime]()
+    for pause, asked in steps:
+        now += timedelta(seconds=pause)
+        amount = min(asked, most)
+        if window.allows(now, amount, most):
+            window = replace(window.at(now), count=window.at(now).count + amount)
+            log += [now] * amount
+            continue
+        refused = _refused(item, ("start", "ann"), window, amount, now)
+        told = now + timedelta(seconds=refused.details["retry_after_seconds"])
+        assert window.allows(told, amount, most)
+        assert told <= free_by_log(log, now, amount, most, length) + length + timedelta(seconds=1)
 
 
 def test_the_store_counts_as_the_rule_says(hf: Holdfast, clock: FakeClock) -> None:

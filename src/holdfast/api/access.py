@@ -34,20 +34,29 @@ class Credentials:
 
 
 class Access:
-    """The rules of who is let in; made once, when the service starts."""
+    """The rules of who is let in."""
 
     def __init__(self, holdfast: Holdfast) -> None:
-        """Look whether this installation has tokens."""
+        """Let in whom the settings let in."""
         self._holdfast = holdfast
         settings = holdfast.settings
-        self.is_local = not authenticates(holdfast)
-        """Whether everybody on this machine is let in, and nobody else."""
+        self.asks = settings.authentication == "token"
+        """Whether callers must show a token, as far as is known here: once they must, they always must."""
         self.gives_clients = settings.anonymous_clients
         """Whether clients without a token are served, each of them its own."""
-        self._recovers = settings.same_ip_recovery and self.is_local
+        self._recovers = settings.same_ip_recovery
         trusted = settings.trusted_proxies
         # Most requests come from where others came from; to take an address apart costs more than all else here.
         self._address = lru_cache(_REMEMBERED)(lambda peer, hops: client_ip(peer, hops, trusted))
+
+    def is_local(self) -> bool:
+        """Whether everybody on this machine is let in, and nobody else: until there is a token, whoever makes it.
+
+        The store is asked each time, so that nobody is let in by an answer from before the first token's commit.
+        """
+        if not self.asks:
+            self.asks = self._holdfast.accounts.has_tokens()
+        return not self.asks
 
     def credentials(self, request: HTTPConnection) -> Credentials:
         """What the request says."""
@@ -59,13 +68,17 @@ class Access:
             ip=self._address(peer, tuple(request.headers.getlist("x-forwarded-for"))),
         )
 
-    def caller(self, given: Credentials) -> Caller:
-        """Who asks; looks into the store when there are tokens.
+    def caller(self, given: Credentials, *, is_local: bool | None = None) -> Caller:
+        """Who asks; looks into the store.
+
+        Args:
+            given: what the request says.
+            is_local: ``is_local`` as it was after the request came, if the store was asked already.
 
         Raises:
             AuthenticationRequired: nobody known.
         """
-        if self.is_local:
+        if self.is_local() if is_local is None else is_local:
             return LOCAL if given.ip is None else replace(LOCAL, ip=given.ip)
         if given.token is not None:
             return self._holdfast.accounts.authenticate(given.token, ip=given.ip)
@@ -81,12 +94,12 @@ class Access:
             WrongOwner: they are somebody else.
         """
         check_name(owner, "client_session_id", 256)
-        if self.is_local:
+        if self.is_local():
             return Caller(name=owner, owner=owner, ip=given.ip, recovers_by_ip=self._recovers)
         if given.token is None and given.client_id is None and self.gives_clients:
             # The id is its own proof: it is signed.
             return self._holdfast.accounts.client(owner, ip=given.ip)
-        caller = self.caller(given)
+        caller = self.caller(given, is_local=False)
         if caller.owner == owner:
             return caller if caller.role is not Role.ADMIN else replace(caller, role=Role.WRITER)
         if caller.role is Role.ADMIN:
@@ -96,7 +109,7 @@ class Access:
 
 def authenticates(holdfast: Holdfast) -> bool:
     """Whether callers must show a token."""
-    return holdfast.settings.authentication == "token" or bool(holdfast.accounts.list_tokens(limit=1).items)
+    return holdfast.settings.authentication == "token" or holdfast.accounts.has_tokens()
 
 
 def is_loopback(host: str) -> bool:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from holdfast import records
 from holdfast.api import render, targets
 from holdfast.api.body import parsed
-from holdfast.api.deps import Doors, IdempotencyKey, Store, Versions, Writer
+from holdfast.api.deps import Doors, IdempotencyKey, Store, Writer
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
+from holdfast.api.preconditions import Versions
 from holdfast.api.schemas.analysis import AnalysisOut, DeletedOut, Refresh, Resume, SubmittedOut
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Analysis
-from holdfast.settings import Settings
 
 router = APIRouter(prefix="/api/v1/analyses/{analysis_id}", tags=["analyses"])
 
@@ -31,20 +31,21 @@ async def _refresh(request: Request) -> Refresh:
 def delete_analysis(analysis_id: AnalysisId, caller: Writer, store: Store, versions: Versions) -> Response:
     """Put an analysis into the trash; a run under way stops."""
     value = store.analyses.delete(analysis_id, versions=versions, caller=caller)
-    headers = None if value.deleted_at is None else {"etag": render.etag_of(value, store.freshness.age(value))}
-    return render.json(deleted(value, store.settings), headers=headers)
+    return deleted(store, value)
 
 
-def deleted(value: Analysis, settings: Settings) -> records.Record:
-    """What was deleted, and the way back while there is one."""
+def deleted(store: Holdfast, value: Analysis, **more: Any) -> Response:
+    """The answer that something is deleted, with the way back while there is one."""
     at = value.deleted_at
-    return {
+    body = {
         "success": True,
         "analysis_id": value.analysis_id,
         "deleted_at": records.time(at),
         "restore": None if at is None else f"/api/v1/analyses/{value.analysis_id}/restore",
-        "restorable_until": records.time(at and at + timedelta(hours=settings.trash_hours)),
+        "restorable_until": records.time(at and at + timedelta(hours=store.settings.trash_hours)),
     }
+    headers = None if at is None else {"etag": render.etag_of(value, store.freshness.age(value))}
+    return render.json(body | more, headers=headers)
 
 
 @router.post(

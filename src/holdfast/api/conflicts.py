@@ -11,10 +11,9 @@ from holdfast.api.deps import Asker, Store, Writer, body_of
 from holdfast.api.errors import VersionRequired
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import LIST_LIMIT, Cursor, Findable, Limit
-from holdfast.api.preconditions import IfMatch, etag, versions_of
+from holdfast.api.preconditions import IfMatch, Tag, changed_at, etag
 from holdfast.api.schemas import repository as schemas
 from holdfast.domain.conflicts import Conflict
-from holdfast.domain.errors import StaleVersion, VersionConflict
 
 router = APIRouter(prefix="/api/v1/conflicts", tags=["sync"])
 
@@ -56,15 +55,15 @@ def choose(
     if_match: IfMatch = None,
 ) -> Response:
     """Take one of the two versions, or one made of both."""
-    seen = versions_of(if_match)
     if if_match is None:
         value = store.sync.get_conflict(conflict_id, caller=caller)
         raise VersionRequired(conflict_id=conflict_id, version=value.version, etag=tag_of(value))
-    expected = None if seen is None else (seen[0], seen[1] if len(seen) > 1 else 0)
-    try:
-        value = store.sync.resolve_conflict(
+
+    def chosen(tag: Tag | None) -> Conflict:
+        expected = None if tag is None else (tag[0], tag[1] if len(tag) > 1 else 0)
+        return store.sync.resolve_conflict(
             conflict_id, choice.resolution, merged=choice.merged, expected=expected, caller=caller
         )
-    except VersionConflict as error:
-        raise StaleVersion(error.message, **error.details) from error
+
+    value = changed_at(if_match, chosen)
     return render.json(records.conflict(value), headers={"etag": tag_of(value)})

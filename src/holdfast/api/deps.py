@@ -1,6 +1,5 @@
 """What routes ask for: the store, who calls, and a way to call the services beside the event loop."""
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -47,9 +46,7 @@ async def caller_of(request: Request) -> Caller:
         AuthenticationRequired: nobody known.
     """
     access = access_of(request)
-    given = access.credentials(request)
-    # Only where there are tokens does the store have to be asked.
-    return access.caller(given) if access.is_local else await run_in_threadpool(access.caller, given)
+    return await run_in_threadpool(access.caller, access.credentials(request))
 
 
 async def tells_owner(request: Request) -> None:
@@ -89,25 +86,6 @@ async def _known(caller: "Asker") -> Caller:
     return caller
 
 
-_IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        max_length=1024,
-        description="The ETag of what the change was made for: 412 if it has changed.",
-    ),
-]
-_VERSION = re.compile(r'(?:W/)?"(\d{1,18})(?:\.\d+)?(?:\.[a-z_]*)?"')
-
-
-async def _versions(if_match: _IfMatch = None) -> frozenset[int] | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
-    # What was never a tag of ours matches nothing.
-    return frozenset(int(match[1]) for match in found if match is not None)
-
-
 Asker = Annotated[Caller, Depends(caller_of)]
 Writer = Annotated[Caller, Depends(_writer)]
 Admin = Annotated[Caller, Depends(_admin)]
@@ -115,8 +93,6 @@ Known = Annotated[Caller, Depends(_known)]
 Store = Annotated[Holdfast, Depends(holdfast_of)]
 Doors = Annotated[Access, Depends(access_of)]
 Given = Annotated[Credentials, Depends(credentials_of)]
-# For verbs, which mean the same whatever the version: "stop it", "keep it"; for new content see ``preconditions``.
-Versions = Annotated[frozenset[int] | None, Depends(_versions)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

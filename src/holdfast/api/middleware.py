@@ -6,7 +6,9 @@ import re
 import secrets
 import time
 from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +16,8 @@ from holdfast.api import errors
 from holdfast.api.access import Access, comes_from_this_machine, names_this_machine
 from holdfast.api.metrics import Metrics
 from holdfast.domain.errors import HoldfastError
+from holdfast.domain.tokens import masked
+from holdfast.tracing import tell
 
 _access_log = logging.getLogger("holdfast.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -45,6 +49,7 @@ class Observed:
         began = time.perf_counter()
         request_id = _given_id(scope) or secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        path = _hidden(scope)
         status = 0
         streams = False
 
@@ -74,9 +79,9 @@ class Observed:
         finally:
             if streams:
                 self._metrics.watchers.dec()
-            self._note(scope, request_id, status, time.perf_counter() - began)
+            self._note(scope, path, request_id, status, time.perf_counter() - began)
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, path: str, request_id: str, status: int, seconds: float) -> None:
         # 499, as others say it: the client went away before an answer.
         status = status or 499
         route = getattr(scope.get("route"), "path", None) or "(none)"
@@ -85,17 +90,28 @@ class Observed:
         if _access_log.isEnabledFor(logging.INFO):
             facts: dict[str, Any] = {
                 "method": method,
-                "path": scope["path"],
+                "path": path,
                 "route": route,
                 "status": status,
                 "milliseconds": round(seconds * 1000, 2),
                 "request_id": request_id,
                 "client": scope["client"][0] if scope.get("client") else None,
             }
-            _access_log.info("%s %s %d", method, scope["path"], status, extra=facts)
+            _access_log.info("%s %s %d", method, path, status, extra=facts)
 
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def _hidden(scope: Scope) -> str:
+    """The path as logs may have it; what a trace has of the address is made so as well."""
+    given, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+    path = masked(given)
+    # Letters may be written as numbers there.
+    if path != given or masked(unquote_plus(query)) != unquote_plus(query):
+        parts = [(name, masked(value)) for name, value in parse_qsl(query, keep_blank_values=True)]
+        tell(url__path=path, url__query=urlencode(parts))
+    return path
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -121,22 +137,29 @@ class Guarded:
             return
         headers = Headers(scope=scope)
         try:
-            self._check(headers)
+            await self._check(headers)
             guarded = _Body(receive, self._most, self._patience) if _has_body(headers) else receive
             await self._app(scope, guarded, send)
         except HoldfastError as error:
             await errors.problem(error, scope["state"]["request_id"])(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
-        if self._access.is_local:
-            host, origin = headers.get("host", ""), headers.get("origin")
-            if not names_this_machine(host):
-                raise errors.ForeignHost(f"The service is not known as {host[:80]!r}")
-            if origin is not None and not comes_from_this_machine(origin):
-                raise errors.ForeignHost("The request came from a page that is not of this machine")
+    async def _check(self, headers: Headers) -> None:
+        foreign = None if self._access.asks else _foreign(headers)
+        if foreign is not None and await run_in_threadpool(self._access.is_local):
+            raise foreign
         said = headers.get("content-length", "")
         if said.isdecimal() and int(said[:18]) > self._most:
             raise _too_large(int(said[:18]), self._most)
+
+
+def _foreign(headers: Headers) -> errors.ForeignHost | None:
+    """Why a service that asks nobody who they are should not answer."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not names_this_machine(host):
+        return errors.ForeignHost(f"The service is not known as {host[:80]!r}")
+    if origin is not None and not comes_from_this_machine(origin):
+        return errors.ForeignHost("The request came from a page that is not of this machine")
+    return None
 
 
 def _has_body(headers: Headers) -> bool:

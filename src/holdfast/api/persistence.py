@@ -14,6 +14,7 @@ from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Doors, Given, Known, Store, tells_owner
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import DOCUMENTED_LIMIT, LARGEST_OFFSET, AnalysisId, ClientSessionId, Cursor, Findable, Limit
+from holdfast.api.preconditions import Versions
 from holdfast.api.schemas import persistence as schemas
 from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis
@@ -108,7 +109,9 @@ def _retrieve(analysis_id: str, caller: Caller, store: Store) -> Response:
         # Put in as it is kept: nobody decodes it on the way.
         "result_data": msgspec.Raw(unpack(value.result.hash, frame)),
     }
-    return render.json({"success": True, "analysis_id": analysis_id, "analysis": kept, "retrieved_at": _now()})
+    body = {"success": True, "analysis_id": analysis_id, "analysis": kept, "retrieved_at": _now()}
+    headers = {"etag": render.etag_of(value, store.freshness.age(value)), "cache-control": "no-store"}
+    return render.json(body, headers=headers)
 
 
 @router.get(
@@ -138,15 +141,20 @@ def check_availability(
     "/analysis/{analysis_id}",
     operation_id="delete_client_analysis",
     response_model=schemas.Removed,
-    responses=answers(404, 410),
+    responses=answers(404, 410, 412),
     dependencies=[Depends(tells_owner)],
 )
 def delete_client_analysis(
-    analysis_id: AnalysisId, client_session_id: ClientSessionId, access: Doors, given: Given, store: Store
+    analysis_id: AnalysisId,
+    client_session_id: ClientSessionId,
+    access: Doors,
+    given: Given,
+    store: Store,
+    versions: Versions,
 ) -> Response:
     """Put a client's analysis into the trash."""
-    value = store.analyses.delete(analysis_id, caller=access.named(given, client_session_id))
-    return render.json(deleted(value, store.settings) | {"message": "The analysis is deleted"})
+    value = store.analyses.delete(analysis_id, versions=versions, caller=access.named(given, client_session_id))
+    return deleted(store, value, message="The analysis is deleted")
 
 
 @router.get("/stats", operation_id="get_persistence_stats", response_model=schemas.StatsAnswer, responses=answers())

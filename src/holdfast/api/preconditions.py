@@ -4,22 +4,26 @@ import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Header
+from fastapi import Depends, Header
 
-from holdfast.api.errors import InvalidRequest, VersionRequired
+from holdfast.api.errors import VersionRequired
 from holdfast.domain.errors import StaleVersion, VersionConflict
 
 T = TypeVar("T")
+Tag = tuple[int, ...]
 
-_TAG = re.compile(r'\s*(?:W/)?"(\d{1,9})(?:\.(\d{1,9}))?"\s*')
+# A version, perhaps that of another thing that is shown with it, perhaps how old it is.
+_TAG = re.compile(r'(?:W/)?"([1-9]\d{0,8})(?:\.(\d{1,9}))?(?:\.[a-z_]*)?"')
+# Nothing is ever changed so often.
+_NEVER = (2**31 - 1,)
 
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
         min_length=1,
-        max_length=255,
-        description="The ETag of what was read; `*` for whatever there is. Not needed to make something new.",
+        max_length=1024,
+        description="The ETag of what the change was made for: 412 if it has changed; `*` for whatever there is.",
     ),
 ]
 
@@ -29,22 +33,53 @@ def etag(*versions: int) -> str:
     return f'"{".".join(map(str, versions))}"'
 
 
-def versions_of(if_match: str | None) -> tuple[int, ...] | None:
-    """The versions that the caller has seen; None for any.
+def tags_of(if_match: str | None) -> list[Tag] | None:
+    """The states that the caller has seen, each by its versions; None for any.
 
-    Raises:
-        InvalidRequest: the header is no tag that was given out.
+    What was never a tag of ours is left out, as it matches nothing.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    found = _TAG.fullmatch(if_match)
-    if found is None:
-        raise InvalidRequest("If-Match is no ETag that was given out here", field="If-Match")
-    return tuple(int(part) for part in found.groups() if part is not None)
+    found = (_TAG.fullmatch(tag.strip()) for tag in if_match.split(","))
+    return [tuple(int(part) for part in match.groups() if part is not None) for match in found if match is not None]
+
+
+async def _versions(if_match: IfMatch = None) -> frozenset[int] | None:
+    tags = tags_of(if_match)
+    return None if tags is None else frozenset(tag[0] for tag in tags)
+
+
+# For verbs, which mean the same whatever the version ("stop it", "keep it"); new content is put in by ``changed``.
+Versions = Annotated[frozenset[int] | None, Depends(_versions)]
+
+
+def changed_at(if_match: str | None, change: Callable[[Tag | None], T]) -> T:
+    """Do a change of one of the states that the caller has seen.
+
+    Args:
+        if_match: the header.
+        change: does it, of that state only; of any when None.
+
+    Raises:
+        StaleVersion: it is at another version.
+    """
+    tags = tags_of(if_match)
+    if tags is None:
+        return change(None)
+    *others, last = tags or [_NEVER]
+    for tag in others:
+        try:
+            return change(tag)
+        except VersionConflict:
+            continue
+    try:
+        return change(last)
+    except VersionConflict as error:
+        raise StaleVersion(error.message, **error.details) from error
 
 
 def changed(if_match: str | None, change: Callable[[int | None], T]) -> T:
-    """Do a change of what has a version, if that is the one that the caller has seen.
+    """Put new content in the place of old, if that is the one that the caller has seen.
 
     Args:
         if_match: the header.
@@ -54,12 +89,9 @@ def changed(if_match: str | None, change: Callable[[int | None], T]) -> T:
         VersionRequired: there is something already, and the header is missing.
         StaleVersion: it is at another version.
     """
-    seen = versions_of(if_match)
-    if if_match is None:
-        seen = (0,)
+    if if_match is not None:
+        return changed_at(if_match, lambda tag: change(None if tag is None else tag[0]))
     try:
-        return change(None if seen is None else seen[0])
+        return change(0)
     except VersionConflict as error:
-        if if_match is None:
-            raise VersionRequired(**error.details) from error
-        raise StaleVersion(error.message, **error.details) from error
+        raise VersionRequired(**error.details) from error

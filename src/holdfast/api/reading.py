@@ -95,9 +95,14 @@ class Reader:
     def _answers(self, batch: list[_Asked]) -> list[Answer | Exception]:
         answers: list[Answer | Exception] = []
         wanted: list[Wanted] = []
+        try:
+            # Asked after all of them came, so it is as new as each of them may want it.
+            is_local = self._access.is_local()
+        except Exception as error:  # noqa: BLE001 whatever it is, it is everybody's answer
+            return [error] * len(batch)
         for asked in batch:
             try:
-                caller = self._access.caller(asked.given)
+                caller = self._access.caller(asked.given, is_local=is_local)
                 wanted.append(Wanted(analysis_id=asked.analysis_id, caller=caller, result=asked.result))
             except Exception as error:  # noqa: BLE001 whatever it is, it is the answer of this one alone
                 answers.append(error)

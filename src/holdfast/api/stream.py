@@ -293,7 +293,13 @@ async def _stream(
     streams.check(who)
     subscribe = holdfast.feed.subscribe
     subscription = await run_in_threadpool(
-        subscribe, caller, analysis_id=analysis_id, after=after, names=names, kinds=kinds
+        subscribe,
+        caller,
+        analysis_id=analysis_id,
+        after=after,
+        names=names,
+        kinds=kinds,
+        until_tokens=caller.token_id is None and not caller.is_anonymous,
     )
     if subscription.is_over and after is not None:
         # A browser connects again when a stream ends; this tells it that there is nothing more to come.

@@ -12,6 +12,7 @@ from holdfast.domain.access import Caller, Role
 _ID = re.compile(r"[0-9a-f]{16}")
 _SECRET = re.compile(r"hf_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _CLIENT = re.compile(r"(anon-[A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
+_SHOWN = re.compile(r"(hf_[0-9a-f]{16}_|anon-[A-Za-z0-9_-]{7})[A-Za-z0-9_.-]+")
 _USED_EVERY = timedelta(minutes=1)
 
 ID_BYTES = 8
@@ -130,6 +131,11 @@ def is_client_id(key: bytes, client_id: str) -> bool:
 def looks_like_client_id(name: str) -> bool:
     """Whether a name could be taken for an anonymous client's."""
     return _CLIENT.fullmatch(name) is not None
+
+
+def masked(text: str) -> str:
+    """A text for logs and traces: of each secret and client id in it the beginning only, as the whole opens a door."""
+    return _SHOWN.sub(r"\1...", text) if "hf_" in text or "anon-" in text else text
 
 
 def _client_signature(key: bytes, client: str) -> str:

@@ -65,6 +65,7 @@ class AccountsService:
         self._verified = _Verified()
         self._uses = TokenUses(store)
         self._signing_key: bytes | None = None
+        self._has_tokens = False
 
     def close(self) -> None:
         """Write what is still to be noted."""
@@ -120,6 +121,13 @@ class AccountsService:
             return NewToken(token=token, secret=secret)
 
         return self._store.write(work)
+
+    def has_tokens(self) -> bool:
+        """Whether a token was ever made, by whatever process; one that is revoked or has expired counts as well."""
+        if not self._has_tokens:
+            # Only a yes is remembered: tokens are never forgotten, and a no ends with another process's commit.
+            self._has_tokens = self._store.read(lambda uow: uow.accounts.any())
+        return self._has_tokens
 
     def list_tokens(self, caller: Caller = LOCAL, after: str | None = None, limit: int = 100) -> TokenPage:
         """A page of the tokens, newest first; of everybody's for administrators, of their owner's for writers.

@@ -12,6 +12,7 @@ from holdfast.store.prepared import Prepared, insert_into
 
 _t = tables.tokens.c
 _s = tables.secrets.c
+_ANY = Prepared(lambda _: sa.select(sa.literal(1).label("one")).select_from(tables.tokens).limit(1))
 _FIND = Prepared(lambda _: sa.select(tables.tokens).where(_t.token_id == sa.bindparam("wanted")))
 
 
@@ -28,6 +29,10 @@ class Accounts:
         self._connection.execute(
             sa.insert(tables.tokens).values({**row, "role": token.role.value, "hash": secret_hash})
         )
+
+    def any(self) -> bool:
+        """Whether there is a token, good or not."""
+        return bool(_ANY.fetch(self._connection, {}))
 
     def find(self, token_id: str) -> tuple[Token, str] | None:
         """A token and the hash of its secret."""

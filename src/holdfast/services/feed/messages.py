@@ -11,6 +11,7 @@ from holdfast.store.runs import Reported
 
 PROGRESSED = "analysis.progressed"
 _REVOKED = "token.revoked"
+_CREATED = "token.created"
 
 RETRY = b"retry: 1000\n\n"
 """Comes first: how many milliseconds a browser waits before it connects again."""
@@ -48,6 +49,11 @@ class Message:
         """What it takes the place of in a queue: progress that of earlier progress, an event nothing's."""
         return self.analysis_id or "" if self.position is None else self.position.sequence
 
+    @property
+    def ends_watches(self) -> bool:
+        """Whether it may be that somebody is let in no longer."""
+        return self.ends_token is not None or self.name == _CREATED
+
     def is_older(self, progress: "Message") -> bool:
         """Whether it tells of the same run's progress, and nothing newer."""
         if self.reported_at is None or progress.reported_at is None:
@@ -65,6 +71,7 @@ class Wanted:
         names: only of these names; all when empty.
         kinds: only of analyses of these kinds; all when empty.
         token_id: the token that lets the watcher in, if one does; the watch ends with it.
+        until_tokens: whether the watcher is let in because there are no tokens; the watch ends with the first one.
     """
 
     owner: str | None
@@ -72,6 +79,13 @@ class Wanted:
     names: Collection[str] = frozenset()
     kinds: Collection[str] = frozenset()
     token_id: str | None = None
+    until_tokens: bool = False
+
+    def is_ended_by(self, message: Message) -> bool:
+        """Whether the watcher is let in no longer once that has happened."""
+        if message.ends_token is not None:
+            return message.ends_token == self.token_id
+        return self.until_tokens and message.name == _CREATED
 
     def fits(self, message: Message) -> bool:
         """Whether ``message`` is one of them."""

@@ -277,10 +277,10 @@ class Group:
         """Hand a batch to whom it concerns."""
         self.position = position
         due: dict[Subscription, list[Message]] = {}
-        ended = {message.ends_token for message in messages} - {None}
-        if ended:
-            for subscription in [one for one in self._members if one.wanted.token_id in ended]:
-                subscription.close()
+        for message in messages:
+            if message.ends_watches:
+                for subscription in [one for one in self._members if one.wanted.is_ended_by(message)]:
+                    subscription.close()
         for message in messages:
             for place in (
                 self._of_analysis.get(message.analysis_id or ""),

@@ -94,6 +94,7 @@ class Feed:
         after: int | None = None,
         names: Collection[str] = (),
         kinds: Collection[str] = (),
+        until_tokens: bool = False,
     ) -> Subscription:
         """Watch everything that the caller may see, or one analysis.
 
@@ -103,11 +104,12 @@ class Feed:
             after: the sequence of the last event received; None begins now, with one analysis at its first event.
             names: only events of these names.
             kinds: only events of analyses of these kinds.
+            until_tokens: the caller is let in as there are no tokens, and no longer than that.
 
         Raises:
             InvalidCursor: ``after`` is no sequence.
             AnalysisNotFound: there is no such analysis, or the caller may not see it.
-            AuthenticationRequired: the caller's token has ended.
+            AuthenticationRequired: the caller's token has ended, or needs one by now.
         """
         self._check_after(after)
         if analysis_id is not None:
@@ -115,7 +117,7 @@ class Feed:
 
         def look(uow: UnitOfWork) -> Subscription:
             # Asked for in the same state of the store as the head: what revokes it later stands after that.
-            seconds = self._seconds_left(uow, caller.token_id)
+            seconds = self._seconds_left(uow, caller.token_id, until_tokens=until_tokens)
             head = uow.ledger.head()
             owner, has_ended = caller.sees, False
             if analysis_id is not None:
@@ -134,6 +136,7 @@ class Feed:
                 names=frozenset(names),
                 kinds=frozenset(kinds),
                 token_id=caller.token_id,
+                until_tokens=until_tokens,
             )
             return Subscription(self, wanted, after=place, head=head, is_over=is_over, seconds=seconds)
 
@@ -183,7 +186,7 @@ class Feed:
 
         def look(uow: UnitOfWork) -> Missed:
             try:
-                self._seconds_left(uow, wanted.token_id)
+                self._seconds_left(uow, wanted.token_id, until_tokens=wanted.until_tokens)
             except AuthenticationRequired:
                 return Missed(messages=[], position=after, more=False, is_let_in=False)
             entries = uow.ledger.feed(
@@ -324,9 +327,11 @@ class Feed:
         return True
 
     @staticmethod
-    def _seconds_left(uow: UnitOfWork, token_id: str | None) -> float | None:
-        """How long a token is good for; None for ever, or where there is none."""
+    def _seconds_left(uow: UnitOfWork, token_id: str | None, *, until_tokens: bool) -> float | None:
+        """How long a watcher is let in; None for ever, or until something happens."""
         if token_id is None:
+            if until_tokens and uow.accounts.any():
+                raise AuthenticationRequired
             return None
         found = uow.accounts.find(token_id)
         if found is None or found[0].problem(uow.now) is not None:
