@@ -11,7 +11,7 @@ from holdfast.domain.errors import StaleVersion, VersionConflict
 
 T = TypeVar("T")
 
-_TAG = re.compile(r'\s*(?:W/)?"(\d{1,9})(?:\.(\d{1,9}))?"\s*')
+_TAG = re.compile(r'\s*(?:W/)?"(\d{1,9})(?:\.(\d{1,20}))?"\s*')
 
 IfMatch = Annotated[
     str | None,
