@@ -112,6 +112,8 @@ class World:
         params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
         if path.endswith("/metrics"):
             params |= {"branch_name": "feature/x", "name": "score"}
+        if path.endswith(("/staleness", "/comparison")):
+            params |= {"branch_name": "feature/x", "branch": "feature/x", "against": "feature/x"}
         body = BODIES.get(path, {}) if method in {"POST", "PUT"} else None
         return self.http.request(method, filled, params=params, headers=headers, json=body)
 

@@ -76,7 +76,8 @@ def test_branches_have_slashes(service: tuple[Holdfast, httpx.Client]) -> None:
     _, http = service
     place = f"/branches/{BRANCH}"
     made = put(http, place, {"commit_sha": "c1", "metadata": {"a": 1}})
-    assert (made.status_code, made.json()["name"], made.headers["etag"]) == (200, BRANCH, '"1"')
+    assert (made.status_code, made.json()["name"]) == (200, BRANCH)
+    assert made.headers["etag"].startswith('"1.')
     assert put(http, place, {"commit_sha": "c2"}).status_code == 428
     moved = put(http, place, {"commit_sha": "c2"}, '"1"').json()
     assert (moved["previous_commit_sha"], moved["metadata"]) == ("c1", {"a": 1})

@@ -26,17 +26,27 @@ def version(content: dict[str, Any], second: float = 0, by: str = "ann") -> Vers
     return Version(content=content, declared_at=START + timedelta(seconds=second), declared_by=by)
 
 
-_NAMES = st.sampled_from(["a", "b", "c", "n", "tags"])
-_LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.sampled_from(["", "x", "y"])
-_VALUES = st.recursive(
+_HEAD = ("commit_sha", "last_commit_date")
+# Few names, so that versions have some in common; and any other.
+_NAMES = st.sampled_from(["a", "b", "n", "a.n", "tags", *_HEAD]) | st.text(max_size=3)
+_LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.sampled_from(["", "x", "y", "ß"])
+_VALUES: st.SearchStrategy[Any] = st.recursive(
     _LEAVES | st.lists(st.sampled_from(["p", "q", "r", 1, True]), max_size=4),
-    lambda inner: st.dictionaries(_NAMES, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=6,
 )
-# A commit and its date are one field, of plain values.
-_HEADS = st.dictionaries(st.sampled_from(["commit_sha", "last_commit_date"]), _LEAVES)
-_CONTENTS = st.tuples(st.dictionaries(_NAMES, _VALUES, max_size=5), _HEADS).map(lambda parts: parts[0] | parts[1])
-_COUNTERS = st.sets(st.sampled_from(["n", "a.n", "b"]))
+_MAPS = st.dictionaries(_NAMES, _VALUES, max_size=5)
+# What is said of branches has all these fields; a resolution or the result of an analysis may have any.
+_BRANCHES = st.fixed_dictionaries(
+    {
+        "commit_sha": st.sampled_from(["", "c1", "c2", "c3"]),
+        "is_default": st.booleans(),
+        "last_commit_date": st.none() | st.sampled_from(["2030-01-01T00:00:00+00:00", "2030-01-02T00:00:00+00:00"]),
+        "metadata": _MAPS,
+    }
+)
+_CONTENTS = _BRANCHES | _MAPS
+_COUNTERS = st.sets(st.sampled_from(["n", "a.n", "b", "metadata.n", "metadata.a.n"]))
 VERSIONS = st.builds(
     version,
     _CONTENTS,
@@ -164,6 +174,16 @@ def test_commit_and_its_date_stay_together() -> None:
 
     assert merged(head("a", "1"), head("b", "1"), head("a", "2")) == head("a", "2")
     assert merged(head("a", "1"), head("b", "2"), head("a", "1")) == head("b", "2")
+
+
+def test_a_commit_that_is_a_map_drops_nothing() -> None:
+    one, other = ({"commit_sha": {name: 1}, "last_commit_date": None} for name in "xy")
+    assert merged({}, one, other) == {"commit_sha": {"x": 1, "y": 1}, "last_commit_date": None}
+
+
+def test_who_left_a_list_alone_does_not_order_it() -> None:
+    assert merged({"t": ["a", "b"]}, {"t": ["a", "b"]}, {"t": ["b", "a"]}) == {"t": ["b", "a"]}
+    assert merged({"t": ["a", "b"]}, {"t": ["b", "a"]}, {"t": ["a", "b"]}) == {"t": ["b", "a"]}
 
 
 def test_json_values_are_told_apart() -> None:

@@ -3,18 +3,19 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
 from holdfast import records
-from holdfast.api import render
+from holdfast.api import refresh, render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import LIST_LIMIT, Cursor, Findable, Limit
-from holdfast.api.preconditions import IfMatch, changed, etag
+from holdfast.api.preconditions import IfMatch, changed
 from holdfast.api.repositories import BranchName, RepoId
 from holdfast.api.schemas import repository as schemas
+from holdfast.api.schemas.refresh import StalenessPage
 from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.series import Point
@@ -72,12 +73,13 @@ def _synced(one: Synced) -> records.Record:
     "/branches/{branch_name:path}",
     operation_id="get_branch",
     response_model=schemas.BranchOut,
-    responses=answers(404),
+    responses=answers(304, 404),
 )
-def get_branch(repo_id: RepoId, branch_name: BranchName, caller: Asker, store: Store) -> Response:
+def get_branch(repo_id: RepoId, branch_name: BranchName, request: Request, caller: Asker, store: Store) -> Response:
     """A branch."""
     value = store.repositories.get_branch(repo_id, branch_name, caller=caller)
-    return render.json(records.branch(value), headers={"etag": etag(value.version), "cache-control": "no-cache"})
+    record = records.branch(value)
+    return render.tagged(request, record, render.tag_of(record, value.version))
 
 
 @router.put(
@@ -102,8 +104,41 @@ def store_branch(
         lambda version: store.sync.sync_branch_metadata(repo_id, info, expected_version=version, caller=caller),
     )
     assert done.branch is not None
-    headers = {"etag": etag(done.branch.version), "x-sync-outcome": (done.outcome or Outcome.APPLIED).value}
-    return render.json(records.branch(done.branch), headers=headers)
+    record = records.branch(done.branch)
+    tag = render.tag_of(record, done.branch.version)
+    return render.json(record, headers={"etag": tag, "x-sync-outcome": (done.outcome or Outcome.APPLIED).value})
+
+
+@router.get(
+    "/staleness",
+    operation_id="get_staleness_infos",
+    response_model=StalenessPage,
+    responses=answers(304, 404),
+    tags=["freshness"],
+)
+def get_staleness_infos(
+    repo_id: RepoId,
+    request: Request,
+    caller: Asker,
+    store: Store,
+    *,
+    branch_name: Annotated[
+        list[Annotated[Findable, Query(min_length=1, max_length=1024)]],
+        Query(max_length=100, description="Of these branches, in this order; of all by name when left out."),
+    ] = [],  # noqa: B006 FastAPI copies it
+    limit: Limit = LIST_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """How several branches stand, by one query: how old what is known of them is, and why that is stale."""
+    following = None
+    names: list[str] = list(branch_name)
+    if not names:
+        cursors = Cursors(store, caller, "staleness", {"of": repo_id})
+        found = store.repositories.get_branches(repo_id, limit=limit, after=cursors.value(cursor, None), caller=caller)
+        names, following = [one.name for one in found.items], cursors.after_value(found.next)
+    infos = store.freshness.get_staleness_infos(repo_id, names, caller=caller)
+    page = records.page([records.staleness(one) for one in infos], following)
+    return render.tagged(request, page, refresh.tag_of(page["items"]))
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from holdfast import records
 from holdfast.api import render
@@ -33,11 +33,13 @@ def list_conflicts(caller: Asker, store: Store, *, limit: Limit = LIST_LIMIT, cu
     return render.json(records.page([records.conflict(one) for one in found.items], cursors.after(found.next)))
 
 
-@router.get("/{conflict_id}", operation_id="get_conflict", response_model=schemas.ConflictOut, responses=answers(404))
-def get_conflict(conflict_id: ConflictId, caller: Asker, store: Store) -> Response:
+@router.get(
+    "/{conflict_id}", operation_id="get_conflict", response_model=schemas.ConflictOut, responses=answers(304, 404)
+)
+def get_conflict(conflict_id: ConflictId, request: Request, caller: Asker, store: Store) -> Response:
     """A conflict with both sides and their base."""
     value = store.sync.get_conflict(conflict_id, caller=caller)
-    return render.json(records.conflict(value), headers={"etag": tag_of(value), "cache-control": "no-cache"})
+    return render.tagged(request, records.conflict(value), tag_of(value))
 
 
 @router.post(

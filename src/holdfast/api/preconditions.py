@@ -12,8 +12,8 @@ from holdfast.domain.errors import StaleVersion, VersionConflict
 T = TypeVar("T")
 Tag = tuple[int, ...]
 
-# A version, perhaps that of another thing that is shown with it, perhaps how old it is.
-_TAG = re.compile(r'(?:W/)?"([1-9]\d{0,8})(?:\.(\d{1,9}))?(?:\.[a-z_]*)?"')
+# A version, perhaps that of another thing or a digest of all that is shown with it, perhaps how old it is.
+_TAG = re.compile(r'(?:W/)?"([1-9]\d{0,8})(?:\.(\d{1,20}))?(?:\.[a-z_]*)?"')
 # Nothing is ever changed so often.
 _NEVER = (2**31 - 1,)
 

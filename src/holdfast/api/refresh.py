@@ -1,8 +1,9 @@
 """What is stale, and refreshing it, at the addresses of their document."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from holdfast import records
 from holdfast.api import render
@@ -16,6 +17,8 @@ from holdfast.services.refresh import DEFAULT_DELAY_MINUTES
 
 router = APIRouter(prefix="/api/v1", tags=["freshness"])
 
+_PASSING = ("age_hours", "checked_at")
+
 RepoId = Annotated[str, Path(min_length=1, max_length=128, description="The repository.")]
 BranchName = Annotated[
     Findable, Path(min_length=1, max_length=1024, description="The branch; slashes may stand as they are.")
@@ -26,11 +29,21 @@ BranchName = Annotated[
     "/refresh/staleness/{repo_id}/{branch_name:path}",
     operation_id="get_staleness_info",
     response_model=schemas.StalenessOut,
-    responses=answers(404),
+    responses=answers(304, 404),
 )
-def get_staleness_info(repo_id: RepoId, branch_name: BranchName, caller: Asker, store: Store) -> Response:
+def get_staleness_info(
+    repo_id: RepoId, branch_name: BranchName, request: Request, caller: Asker, store: Store
+) -> Response:
     """How old a branch's result is, what has changed since, and what to do."""
-    return render.json(records.staleness(store.freshness.get_staleness_info(repo_id, branch_name, caller=caller)))
+    record = records.staleness(store.freshness.get_staleness_info(repo_id, branch_name, caller=caller))
+    return render.tagged(request, record, tag_of([record]))
+
+
+def tag_of(states: Sequence[records.Record]) -> str:
+    """Names how branches stand; weak, since that time passes alone makes no other state until it says so in words."""
+    return "W/" + render.tag_of(
+        [{name: value for name, value in one.items() if name not in _PASSING} for one in states]
+    )
 
 
 @router.get(

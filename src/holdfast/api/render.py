@@ -1,6 +1,7 @@
 """The ways of answering; encoded once, by msgspec."""
 
 import gzip
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -67,6 +68,19 @@ def one(request: Request, value: Analysis, age: Age) -> Response:
     if is_known(request, etag):
         return unchanged(etag)
     return json(records.analysis(value, age), headers={"etag": etag, "cache-control": "private, no-cache"})
+
+
+def tag_of(content: Any, *versions: int) -> str:
+    """Names a state by versions, for If-Match, and by all that is shown of it, for what changes without a version."""
+    shown = int.from_bytes(hashlib.blake2b(_encoder.encode(content), digest_size=8).digest())
+    return f'"{".".join(map(str, (*versions, shown)))}"'
+
+
+def tagged(request: Request, content: Any, tag: str) -> Response:
+    """An answer in JSON, unless the asker has this state of it already."""
+    if is_known(request, tag):
+        return unchanged(tag)
+    return json(content, headers={"etag": tag, "cache-control": "private, no-cache"})
 
 
 def payload(taken: str, digest: str, frame: bytes) -> Response:

@@ -53,11 +53,8 @@ def list_repositories(caller: Asker, store: Store, *, limit: Limit = LIST_LIMIT,
 def get_repository(repo_id: RepoId, request: Request, caller: Asker, store: Store) -> Response:
     """A repository."""
     value = store.repositories.get_repository(repo_id, caller=caller)
-    tag = etag(value.version)
-    # That its branches were read again is no change of it, yet shown.
-    if value.synced_at is None and render.is_known(request, tag):
-        return render.unchanged(tag)
-    return render.json(records.repository(value), headers={"etag": tag, "cache-control": "private, no-cache"})
+    record = records.repository(value)
+    return render.tagged(request, record, render.tag_of(record, value.version))
 
 
 @router.put(

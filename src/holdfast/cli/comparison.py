@@ -12,7 +12,6 @@ from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed
 from holdfast.cli.session import AsJson, Database, Session, find_id
 from holdfast.domain.comparison import Change, Comparison, FindingChange
-from holdfast.domain.errors import NothingToCompare
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,12 +37,11 @@ def compare(
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Compare two analyses: what was found newly, what is fixed, which figures moved."""
+    """Compare two analyses, or two branches: what was found newly, what is fixed, which figures moved."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        against, later = _meant(holdfast, named)
-        compared = holdfast.comparison.compare(later, against)
-        earlier = compared.before.analysis_id
+        compared = _compared(holdfast, named)
+        earlier, later = compared.before.analysis_id, compared.after.analysis_id
         found = holdfast.comparison.changes(later, earlier, changes=change or (), limit=limit)
         if session.as_json:
             record = records.comparison(compared) | {"chain": holdfast.comparison.chain(later)}
@@ -66,24 +64,17 @@ def compare(
     return ExitCode.OK
 
 
-def _meant(holdfast: "Holdfast", named: list[str]) -> tuple[str | None, str]:
-    """The earlier and the later analysis."""
+def _compared(holdfast: "Holdfast", named: list[str]) -> Comparison:
+    """What is meant, side by side."""
     if len(named) == 1:
-        return None, find_id(holdfast, named[0])
+        return holdfast.comparison.compare(find_id(holdfast, named[0]))
     if len(named) == 2:
-        return find_id(holdfast, named[0]), find_id(holdfast, named[1])
+        earlier, later = (find_id(holdfast, one) for one in named)
+        return holdfast.comparison.compare(later, earlier)
     if len(named) == 3:
-        repo_id, *branches = named
-        earlier, later = (_latest(holdfast, repo_id, branch) for branch in branches)
-        return earlier, later
+        repo_id, against, branch = named
+        return holdfast.comparison.compare_branches(repo_id, branch, against)
     raise UsageFailed("Give one or two analyses, or a repository and two of its branches")
-
-
-def _latest(holdfast: "Holdfast", repo_id: str, branch_name: str) -> str:
-    analysis_id = holdfast.freshness.get_staleness_info(repo_id, branch_name).analysis_id
-    if analysis_id is None:
-        raise NothingToCompare(f"No analysis is kept of the branch {branch_name!r} of {repo_id!r}")
-    return analysis_id
 
 
 def _facts(compared: Comparison, short: dict[str, str]) -> list[tuple[str, str | None]]:

@@ -113,10 +113,11 @@ def settle(
 def merge(base: Version | None, local: Version, remote: Version, counters: Collection[str] = ()) -> Version:
     """Merge two versions field by field against what both began with.
 
-    What one of them changed is taken from it. Where both did, it goes by the kind of field: maps are merged key by
-    key; lists without repetitions are sets, from which goes what one removed and to which comes what one added; to
-    counters both sums are added; of all other values the later version's is taken. A field that one removed stays
-    if the other changed it. Without a base, every field counts as added by both, and nothing adds up.
+    What one of them changed is taken from it. Where both did, it goes by the kind of field: maps are merged key by key;
+    lists without repetitions are sets, from which goes what one removed and to which comes what one added; to counters
+    both sums are added; of all other values the later version's is taken. A field that one removed stays if the other
+    changed it. A commit and its date, which are no maps, are taken from one side, both or neither. Without a base,
+    every field counts as added by both, and nothing adds up.
 
     Two versions of the same content, moment and writer are one version, written twice.
 
@@ -131,7 +132,7 @@ def merge(base: Version | None, local: Version, remote: Version, counters: Colle
     later, earlier = (remote, local) if remote.rank > local.rank else (local, remote)
     merger = _Merger(frozenset(counters) if base is not None else frozenset())
     content = merger.fields({} if base is None else base.content, earlier.content, later.content, "")
-    if all(name in side.content for name in _TOGETHER for side in (earlier, later)):
+    if all(_is_plain(side.content.get(name, _MISSING)) for name in _TOGETHER for side in (earlier, later)):
         sides = [
             {name: side[name] for name in _TOGETHER if name in side}
             for side in ({} if base is None else base.content, earlier.content, later.content)
@@ -161,9 +162,10 @@ class _Merger:
         if path in self._counters and _is_count(earlier) and _is_count(later):
             start = base if _is_count(base) else 0
             return earlier + later - start
-        if isinstance(earlier, list) and isinstance(later, list) and not _same(earlier, later):
+        if isinstance(earlier, list) and isinstance(later, list):
             known = base if isinstance(base, list) else []
-            if _is_set(known) and _is_set(earlier) and _is_set(later):
+            # Of one who left the list alone nothing is taken, not even its order.
+            if not _any_same(base, earlier, later) and all(map(_is_set, (known, earlier, later))):
                 return _sets(known, earlier, later)
         return _scalar(base, earlier, later)
 
@@ -187,6 +189,10 @@ def _is_set(items: Sequence[Any]) -> bool:
     return len({canonical_json(item) for item in items}) == len(items)
 
 
+def _is_plain(value: Any) -> bool:
+    return value is not _MISSING and not isinstance(value, Mapping)
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -196,6 +202,10 @@ def _same(one: Any, other: Any) -> bool:
         return one is other
     # Python takes True, 1 and 1.0 for equal; they are different content.
     return one is other or canonical_json(one) == canonical_json(other)
+
+
+def _any_same(base: Any, earlier: Any, later: Any) -> bool:
+    return _same(earlier, later) or _same(earlier, base) or _same(later, base)
 
 
 def _reason(local: Version, remote: Version) -> str:

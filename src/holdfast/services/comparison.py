@@ -9,8 +9,10 @@ from holdfast.domain.analysis import Status
 from holdfast.domain.checks import check_limit
 from holdfast.domain.comparison import Change, Comparison, FindingChange, metric_changes
 from holdfast.domain.errors import AnalysisNotFound, NothingToCompare
+from holdfast.store import branch_analyses
 from holdfast.store.analyses import Stored
 from holdfast.store.lists import Filter, Place
+from holdfast.store.repositories import StoredRepository
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 CHAIN = 100
@@ -50,19 +52,27 @@ class ComparisonService:
             AnalysisNotFound: there is no such analysis.
             NothingToCompare: there is no earlier one.
         """
+        return self._store.read(lambda uow: _compared(uow, *_both(uow, analysis_id, against, caller)))
+
+    def compare_branches(self, repo_id: str, branch: str, against: str, *, caller: Caller = LOCAL) -> Comparison:
+        """Compare a branch with another one of its repository, by the newest complete analyses of both.
+
+        Args:
+            repo_id: the repository.
+            branch: the branch whose findings are the later ones.
+            against: the other branch.
+            caller: who asks.
+
+        Raises:
+            RepositoryNotFound: there is no such repository.
+            BranchUnknown: nothing is kept of one of the branches.
+            NothingToCompare: one of them has no complete analysis.
+        """
 
         def look(uow: UnitOfWork) -> Comparison:
-            before, after = _both(uow, analysis_id, against, caller)
-            old, new = (
-                {metric.name: metric.value for metric in uow.findings.metrics_of(stored.key)}
-                for stored in (before, after)
-            )
-            return Comparison(
-                before=before.value,
-                after=after.value,
-                findings=uow.comparisons.counts(before.key, after.key),
-                metrics=metric_changes(old, new),
-            )
+            repository = uow.find_repository(repo_id, caller)
+            before, after = (_latest(uow, repository, name) for name in (against, branch))
+            return _compared(uow, before, after)
 
         return self._store.read(look)
 
@@ -143,6 +153,28 @@ class ComparisonService:
             return visible
 
         return self._store.read(look)
+
+
+def _compared(uow: UnitOfWork, before: Stored, after: Stored) -> Comparison:
+    old, new = (
+        {metric.name: metric.value for metric in uow.findings.metrics_of(stored.key)} for stored in (before, after)
+    )
+    return Comparison(
+        before=before.value,
+        after=after.value,
+        findings=uow.comparisons.counts(before.key, after.key),
+        metrics=metric_changes(old, new),
+    )
+
+
+def _latest(uow: UnitOfWork, repository: StoredRepository, branch_name: str) -> Stored:
+    found = branch_analyses.latest(uow, repository.value, branch_name, None)
+    if found is None:
+        branch = uow.find_branch(repository, branch_name).value
+        raise NothingToCompare(
+            f"No complete analysis is kept of the branch {branch.name!r} of {branch.repo_id!r}", branch=branch.name
+        )
+    return found
 
 
 def _both(uow: UnitOfWork, analysis_id: str, against: str | None, caller: Caller) -> tuple[Stored, Stored]:

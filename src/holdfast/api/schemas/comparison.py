@@ -49,3 +49,11 @@ class ComparisonOut(Outgoing):
     chain: list[str] = Field(description="The later one and those that it took the place of, newest first.")
     items: list[FindingChangeOut]
     next_cursor: str | None = Field(description="For the parameter `cursor` of the next request; null at the end.")
+
+
+class BranchComparisonOut(ComparisonOut):
+    """What the newest analyses of two branches have differently."""
+
+    repo_id: str
+    branch: str = Field(description="The branch whose analysis is the later one.")
+    against_branch: str

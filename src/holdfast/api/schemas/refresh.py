@@ -79,6 +79,13 @@ class StalenessOut(Outgoing):
     checked_at: Moment = Field(description="The moment of this answer, by the clock of all others in it.")
 
 
+class StalenessPage(Outgoing):
+    """How several branches stand; without what a refresh will take, and which one waits."""
+
+    items: list[StalenessOut]
+    next_cursor: str | None = Field(description="For the parameter `cursor` of the next request; null at the end.")
+
+
 class StaleBranchPage(Outgoing):
     """A page of a repository's stale branches, by name."""
 
