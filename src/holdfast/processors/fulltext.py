@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from holdfast.domain.processing import Document, Health, Ranked, leaves
 from holdfast.domain.query import And, Form, Or, Query, Text
-from holdfast.domain.words import grams, pieces, stretch, tokens
+from holdfast.domain.words import grams, line, pieces, stretch, tokens
 from holdfast.processors.contract import Surroundings, Wanted, Write
 from holdfast.store import tables
 from holdfast.store.payloads import expand, squeeze
+from holdfast.store.prepared import insert_together
 from holdfast.store.types import storable
 
 _LONGEST_TITLE = 1_000
@@ -29,6 +30,9 @@ _MOST_PLACES = 255
 _GRAM_MARK = "~"
 # So many of the newest matches are ranked: the ranks of a million would take seconds, and nobody reads them.
 _WINDOW = 10_000
+# What is written at once becomes one part of FTS5's index, as far as so many bytes hold it, and as many parts as
+# automerge says are merged to one: the more, the less often each word is written again, and the more a search looks at.
+_SQLITE_SETTINGS = {"hashsize": 8 * 1024 * 1024, "automerge": 16, "crisismerge": 64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +146,6 @@ def _texts(blob: bytes) -> Texts:
     return Texts(title=title, body=body)
 
 
-def _tokens(texts: Texts) -> tuple[list[str], list[str], list[str]]:
-    return tokens(texts.title, _MOST_TITLE), tokens(texts.body, _MOST_BODY), grams(texts.title, _MOST_GRAMS)
-
-
 def _sequences(text: Text) -> list[_Sequence]:
     """What must all be there for a text to be there."""
     if text.form is Form.PART:
@@ -217,24 +217,24 @@ class _Sqlite:
             f"CREATE VIRTUAL TABLE IF NOT EXISTS fulltext_words_{generation} "
             "USING fts5(title, body, grams, content='', tokenize=\"ascii tokenchars '_'\")"
         )
+        for name, value in _SQLITE_SETTINGS.items():
+            connection.exec_driver_sql(
+                f"INSERT INTO fulltext_words_{generation} (fulltext_words_{generation}, rank) VALUES (?, ?)",  # noqa: S608
+                (name, value),
+            )
 
     def discard(self, connection: sa.Connection, generation: int) -> None:
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS fulltext_words_{generation}")
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS fulltext_{generation}")
 
     def columns(self, texts: Texts) -> tuple[str, str, str]:
-        title, body, parts = _tokens(texts)
-        return " ".join(title), " ".join(body), " ".join(parts)
+        parts = grams(texts.title, _MOST_GRAMS)
+        return line(texts.title, _MOST_TITLE), line(texts.body, _MOST_BODY), " ".join(parts)
 
     def add(self, connection: sa.Connection, generation: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        connection.exec_driver_sql(
-            f"INSERT INTO fulltext_{generation} (analysis, text) VALUES (?, ?)",  # noqa: S608 a number
-            [row[:2] for row in rows],
-        )
-        connection.exec_driver_sql(
-            f"INSERT INTO fulltext_words_{generation} (rowid, title, body, grams) VALUES (?, ?, ?, ?)",  # noqa: S608
-            [(row[0], *row[2:]) for row in rows],
-        )
+        insert_together(connection, f"fulltext_{generation}", ("analysis", "text"), [row[:2] for row in rows])
+        columns = ("rowid", "title", "body", "grams")
+        insert_together(connection, f"fulltext_words_{generation}", columns, [(row[0], *row[2:]) for row in rows])
 
     def remove(self, connection: sa.Connection, generation: int, keys: list[int]) -> None:
         there = [(row.analysis, *self.columns(_texts(row.text))) for row in connection.execute(_rows(generation, keys))]
@@ -293,12 +293,12 @@ class _Postgres:
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS fulltext_{generation}")
 
     def columns(self, texts: Texts) -> tuple[str]:
-        title, body, parts = _tokens(texts)
+        title, body = tokens(texts.title, _MOST_TITLE), tokens(texts.body, _MOST_BODY)
         places: dict[str, list[str]] = {}
         for words, first, weight in ((title, 1, "A"), (body, _BODY_AT, "D")):
             for place, word in enumerate(words, first):
                 places.setdefault(word, []).append(f"{place}{weight}")
-        for place, gram in enumerate(parts, _GRAMS_AT):
+        for place, gram in enumerate(grams(texts.title, _MOST_GRAMS), _GRAMS_AT):
             places.setdefault(_GRAM_MARK + gram, []).append(f"{place}D")
         return (" ".join(f"'{word}':{','.join(at[:_MOST_PLACES])}" for word, at in places.items()),)
 

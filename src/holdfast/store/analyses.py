@@ -203,8 +203,14 @@ class Analyses:
 
     def hold_versions(self, keys: Sequence[int]) -> dict[int, int]:
         """The versions of analyses by their internal keys; they stay so until the transaction ends."""
-        select = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id))
-        return {row.id: row.version for row in self._connection.execute(select)}
+        held = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id)).subquery()
+        # As one text: to fetch a row from SQLite is to wait for Python's lock, which another thread may use.
+        pair = sa.cast(held.c.id, sa.Text) + ":" + sa.cast(held.c.version, sa.Text)
+        pairs = self._connection.execute(sa.select(sa.func.aggregate_strings(pair, ","))).scalar()
+        return {
+            int(key): int(version)
+            for key, _, version in (one.partition(":") for one in (pairs or "").split(",") if one)
+        }
 
     def at(self, keys: Sequence[int]) -> list[Stored]:
         """The analyses that have these internal keys, in this order."""

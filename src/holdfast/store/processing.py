@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from holdfast.domain.processing import IndexState, ProcessingStatus
 from holdfast.store import tables
 from holdfast.store.engine import Engine
-from holdfast.store.prepared import insert_into
+from holdfast.store.prepared import Insert, InsertInto, Prepared, insert_into
 
 _i = tables.indexes.c
 _p = tables.processing.c
@@ -35,6 +35,18 @@ class Mark:
     processor_version: str = ""
     attempts: int = 0
     last_error: str | None = None
+
+
+_CHANGED = ("status", "digest", "processor_version", "attempts", "last_error", "updated_at")
+
+
+def _upsert(insert_into: InsertInto) -> Insert:
+    insert = insert_into(tables.processing)
+    changed = {name: getattr(insert.excluded, name) for name in _CHANGED}
+    return insert.on_conflict_do_update(index_elements=["analysis", "processor"], set_=changed)
+
+
+_NOTE = Prepared(_upsert)
 
 
 class Processing:
@@ -91,11 +103,6 @@ class Processing:
 
     def note(self, processor: str, marks: Sequence[Mark], now: datetime) -> None:
         """Note what became of analyses; they exist."""
-        if not marks:
-            return
-        insert = insert_into(self._connection)(tables.processing)
-        changed = {name: getattr(insert.excluded, name) for name in _CHANGED}
-        upsert = insert.on_conflict_do_update(index_elements=["analysis", "processor"], set_=changed)
         rows = [
             {
                 "analysis": mark.key,
@@ -109,7 +116,7 @@ class Processing:
             }
             for mark in sorted(marks, key=lambda mark: mark.key)
         ]
-        self._connection.execute(upsert, rows)
+        _NOTE.run_together(self._connection, rows)
 
     def forget(self, processors: Sequence[str], keys: Sequence[int]) -> None:
         """Forget what was noted of analyses, so that they are done again."""
@@ -129,9 +136,6 @@ class Processing:
         column = tables.analyses.c.id
         select = sa.select(column).where(column > key).order_by(column).limit(limit)
         return list(self._connection.execute(select).scalars())
-
-
-_CHANGED = ("status", "digest", "processor_version", "attempts", "last_error", "updated_at")
 
 
 def _row(state: IndexState, now: datetime) -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 """Processing: indexes follow what is kept, in batches, each change once in the end."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -330,16 +332,48 @@ class ProcessingService:
             ProcessorUnavailable: its back end is away; what is built stays.
         """
         processor = self._processors.get(name)
+        state = self._store.read(lambda uow: uow.processing.index(name))
+        if state is None or state.building is None:
+            return True
+        building = state.building
+        # The next page is read and cut into words while the database is busy with the one before.
+        coming = _begun(partial(self._page, processor, building, state.built_to))
         while not stop():
-            state = self._store.read(lambda uow: uow.processing.index(name))
-            if state is None or state.building is None:
+            page = coming.result()
+            if page is None:
                 return True
-            keys = self._store.read(partial(_following, state.built_to))
-            if not keys:
-                return True
-            self._build(processor, state.building, keys)
+            keys, effect = page
+            coming = _begun(partial(self._page, processor, building, keys[-1]))
+            if effect is None or not self._stands(effect):
+                self._build(processor, building, keys)
             self._store.write(partial(_built, name, keys[-1]))
         return False
+
+    def _page(self, processor: Processor, building: int, after: int) -> tuple[list[int], Effect | None] | None:
+        """The keys that follow and what writes them, None if they must be taken one by one; None after the last."""
+
+        def look(uow: UnitOfWork) -> tuple[list[int], _Read | None]:
+            keys = uow.processing.keys_after(after, _REBUILD_AT_ONCE)
+            return keys, _look(uow, processor, keys, again=True) if keys else None
+
+        keys, read = self._store.read(look)
+        if read is None or read.state.building != building:
+            return None
+        try:
+            return keys, _index(processor, read, [building])
+        except Exception:  # noqa: BLE001
+            # Whatever it is comes again when the page is built by itself, and is seen to there.
+            return keys, None
+
+    def _stands(self, effect: Effect) -> bool:
+        """Write what was made of a page; False when it must be made anew."""
+        try:
+            self._store.write(effect)
+        except Exception as error:
+            if passes(error):
+                raise
+            return False
+        return True
 
     def _build(self, processor: Processor, building: int, keys: Sequence[int]) -> None:
         def attempt() -> None:
@@ -425,7 +459,8 @@ def _look(uow: UnitOfWork, processor: Processor, keys: Sequence[int], *, again: 
         if value.status.ended and not _is_done(marks.get(key), named, processor.version):
             fresh[key] = (value, named)
     results = _results(uow, {key: value for key, (value, _) in fresh.items()})
-    findings = uow.findings.of_many(list(fresh), _MOST_FINDINGS) if fresh else {}
+    told = [key for key, (value, _) in fresh.items() if value.finding_count]
+    findings = uow.findings.of_many(told, _MOST_FINDINGS) if told else {}
     documents = [
         Document(key=key, analysis=value, result=results.get(key), findings=tuple(findings.get(key, ())), digest=named)
         for key, (value, named) in fresh.items()
@@ -459,6 +494,21 @@ def _results(uow: UnitOfWork, values: Mapping[int, Analysis]) -> dict[int, Any]:
         except PayloadCorrupt as error:
             _log.warning("A result is left out of the indexes: %s", error)
     return results
+
+
+def _begun(work: Callable[[], T]) -> Future[T]:
+    """What ``work`` comes to in a thread of its own."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 whoever asks for the result gets it
+            future.set_exception(error)
+
+    # A daemon, as a lane is: a back end that hangs must not keep the process.
+    threading.Thread(target=run, name="holdfast-build", daemon=True).start()
+    return future
 
 
 def _index(processor: Processor, read: _Read, generations: Sequence[int]) -> Effect:
@@ -502,10 +552,6 @@ def _mark(processor: Processor, document: Document, status: ProcessingStatus) ->
 
 def _dead(after: int, uow: UnitOfWork) -> list[Job]:
     return uow.jobs.listing(JobStatus.DEAD, after=after, limit=_DEAD_AT_ONCE)
-
-
-def _following(key: int, uow: UnitOfWork) -> list[int]:
-    return uow.processing.keys_after(key, _REBUILD_AT_ONCE)
 
 
 def _built(name: str, last: int, uow: UnitOfWork) -> None:
