@@ -3,6 +3,7 @@
 from bench import (
     p1_store,
     p2_http,
+    p2_long,
     p3_read,
     p4_lists,
     p5_fulltext,
@@ -13,6 +14,7 @@ from bench import (
     p10_retention,
     p11_staleness,
     p11_sync,
+    r7_idle_streams,
 )
 from bench.report import run
 
@@ -21,6 +23,7 @@ if __name__ == "__main__":
         {
             "p1": p1_store.measure,
             "p2": p2_http.measure,
+            "p2-long": p2_long.measure,
             "p3": p3_read.measure,
             "p4": p4_lists.measure,
             "p5": p5_fulltext.measure,
@@ -31,5 +34,6 @@ if __name__ == "__main__":
             "p10": p10_retention.measure,
             "p11": p11_sync.measure,
             "p11-staleness": p11_staleness.measure,
+            "r7": r7_idle_streams.measure,
         }
     )

@@ -45,4 +45,6 @@ if __name__ == "__main__":
         workers=given["workers"],
         log_level="critical",
         access_log=False,
+        # A busy machine starts a process in more than the five seconds after which uvicorn kills it.
+        timeout_worker_healthcheck=120,
     )

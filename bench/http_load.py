@@ -1,6 +1,7 @@
 """Clients that ask as fast as they are answered, in a process of their own: the least that speaks HTTP.
 
-``python -m bench.http_load`` reads what to do from its argument and prints one JSON document.
+``python -m bench.http_load`` reads what to do from its argument and prints one JSON document. Each client goes through
+a generator that yields requests and is sent the answers, so what it asks next may depend on what it was told.
 """
 
 import asyncio
@@ -9,17 +10,22 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Any
 
+from bench import http_cycles
+from bench.http_cycles import Answer
 from bench.p1_store import result
+
+Work = Generator[bytes, Answer, None]
 
 
 class _Client(asyncio.Protocol):
     """One connection: a request, its answer, the next one."""
 
-    def __init__(self, requests: Iterator[bytes], tally: "_Tally") -> None:
-        self._requests = requests
+    def __init__(self, work: Work, tally: "_Tally") -> None:
+        self._work = work
         self._tally = tally
         self._answer = b""
         self._asked = 0.0
@@ -28,11 +34,12 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._ask()
+        self._ask(None)
 
-    def _ask(self) -> None:
-        request = next(self._requests, None)
-        if request is None:
+    def _ask(self, answer: Answer | None) -> None:
+        try:
+            request = next(self._work) if answer is None else self._work.send(answer)
+        except StopIteration:
             self._is_done = True
             self._transport.close()
             self._tally.left()
@@ -49,9 +56,10 @@ class _Client(asyncio.Protocol):
         size = int(head[place + 16 :].split(b"\r", 1)[0])
         if len(body) < size:
             return
-        self._tally.note(int(head[9:12]), time.perf_counter() - self._asked)
+        status = int(head[9:12])
+        self._tally.note(status, time.perf_counter() - self._asked)
         self._answer = b""
-        self._ask()
+        self._ask(Answer(status, body))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._is_done:
@@ -84,21 +92,37 @@ def _requests(given: dict[str, Any]) -> Iterator[bytes]:
             where = path.format(given["ids"][number % len(given["ids"])])
             yield f"GET {where} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: zstd\r\n\r\n".encode()
             continue
-        body = json.dumps({"kind": "bench", "result": result(seed)}).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        yield f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        yield http_cycles.post(given["port"], path, {"kind": "bench", "result": result(seed)})
+
+
+def _shared(requests: Iterator[bytes]) -> Work:
+    for request in requests:  # noqa: UP028 the answer is sent to this, and the iterator takes nothing
+        yield request
 
 
 async def _load(given: dict[str, Any]) -> dict[str, Any]:
-    # Made before, so that making them is not measured.
-    requests = iter(list(_requests(given)))
     loop = asyncio.get_running_loop()
-    tally = _Tally(given["clients"])
+    tally, cycles = _Tally(given["clients"]), http_cycles.Cycles()
+    if "cycle" in given:
+        make = http_cycles.KINDS[given["cycle"]]
+        until = time.perf_counter() + given["seconds"]
+        works = [make(cycles, given, until) for _ in range(given["clients"])]
+    else:
+        # Made before, so that making them is not measured.
+        requests = iter(list(_requests(given)))
+        works = [_shared(requests) for _ in range(given["clients"])]
     began = time.perf_counter()
-    for _ in range(given["clients"]):
-        await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", given["port"])
+    for work in works:
+        await loop.create_connection(partial(_Client, work, tally), "127.0.0.1", given["port"])
     await tally.done
-    return {"seconds": time.perf_counter() - began, "statuses": tally.statuses, "waits": tally.waits}
+    return {
+        "seconds": time.perf_counter() - began,
+        "statuses": tally.statuses,
+        "waits": tally.waits,
+        "cycles": cycles.spent,
+        "acknowledged": cycles.acknowledged,
+        "complaints": cycles.complaints,
+    }
 
 
 if __name__ == "__main__":

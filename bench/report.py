@@ -21,12 +21,14 @@ class Options:
         small: only see that it runs.
         rows: the large list of P4.
         rounds: how often the measured thing and its floor take turns.
+        seconds: how long the clients of P2 store on end.
         dialects: the stores to measure.
     """
 
     small: bool = False
     rows: int = 100_000
     rounds: int = 5
+    seconds: float = 20.0
     dialects: tuple[str, ...] = ("sqlite", "postgresql")
 
     def pick(self, small: int, full: int) -> int:
@@ -113,6 +115,7 @@ def run(targets: dict[str, Measure]) -> None:
     parser.add_argument("--small", action="store_true", help="only see that they run: under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     parser.add_argument("--rows", type=int, default=100_000, help="the large list of p4")
+    parser.add_argument("--seconds", type=float, help="how long the clients of p2-long store on end; 20 by default")
     parser.add_argument("--rounds", type=int, help="how often measured thing and floor take turns")
     parser.add_argument("--only", choices=["sqlite", "postgresql"], help="one store instead of both")
     given = parser.parse_args()
@@ -122,6 +125,7 @@ def run(targets: dict[str, Measure]) -> None:
     options = Options(
         small=given.small,
         rows=given.rows,
+        seconds=given.seconds or (2.0 if given.small else 20.0),
         rounds=given.rounds or (2 if given.small else 5),
         dialects=(given.only,) if given.only else ("sqlite", "postgresql"),
     )
