@@ -77,7 +77,7 @@ class _Rule:
         self._caller = caller
         self._roots = [root.expanduser().resolve() for root in store.settings.target_roots]
         # Whoever sits at this machine may read its files anyway, and so may who administers the service.
-        self._anywhere = not self._roots and (access.is_local or caller.role is Role.ADMIN)
+        self._anywhere = not self._roots and (access.is_local() or caller.role is Role.ADMIN)
 
     def checked(self, kind: str, target: str, params: Mapping[str, Any]) -> str:
         if kind != DUPLICATES and "://" in target:
