@@ -100,7 +100,7 @@ def test_a_database_is_used_again_as_if_it_were_new(pool: Pool) -> None:
 )
 def test_a_database_that_was_changed_is_not_used_again(pool: Pool, change: str) -> None:
     with pool.database() as url, psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL(change).format(sql.Identifier(connection.info.dbname)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(change).format(sql.Identifier(connection.info.dbname)))
         number = number_of(connection)
     with pool.database() as url, psycopg.connect(url) as connection:
         assert number_of(connection) != number
