@@ -2,14 +2,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
 from holdfast.store import schema
 from holdfast.store.engine import Engine
+from tests.support.pool import Pool
 from tests.support.postgres import Postgres, PostgresServer
 from tests.support.processes import is_alive, spawn_python, wait_until
 
@@ -49,6 +54,58 @@ def test_copy_of_a_template(postgres_server: Postgres) -> None:
             postgres_server.drop_database(name)
 
 
+@pytest.fixture
+def pool(postgres_server: Postgres, _postgres_template: str) -> Iterator[Pool]:
+    made = Pool(postgres_server, _postgres_template)
+    yield made
+    made.close()
+
+
+def number_of(connection: psycopg.Connection[tuple[Any, ...]]) -> Any:
+    """What PostgreSQL knows the database by, whatever its name."""
+    return connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+
+
+_PAYLOAD = (
+    "INSERT INTO payloads (hash, size, stored_size, reference_count, data) VALUES ('a', 1, 1, 1, '') RETURNING id"
+)
+
+
+def test_a_database_is_used_again_as_if_it_were_new(pool: Pool) -> None:
+    with pool.database() as url:
+        left = psycopg.connect(url, autocommit=True)
+        left.execute(_PAYLOAD)
+        number = number_of(left)
+    with pytest.raises(psycopg.OperationalError):
+        left.execute("SELECT 1")
+    with pool.database() as again, psycopg.connect(again) as connection:
+        assert number_of(connection) == number
+        assert connection.execute("SELECT count(*) FROM payloads").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        assert connection.execute(_PAYLOAD).fetchone() == (1,)
+        # Whoever had it before finds it no more.
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(url)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE another (number int)",
+        "ALTER TABLE payloads ADD COLUMN another int",
+        "REVOKE ALL ON payloads FROM PUBLIC",
+        "ANALYZE payloads",
+        "ALTER DATABASE {} SET work_mem = '1MB'",
+    ],
+)
+def test_a_database_that_was_changed_is_not_used_again(pool: Pool, change: str) -> None:
+    with pool.database() as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(change).format(sql.Identifier(connection.info.dbname)))
+        number = number_of(connection)
+    with pool.database() as url, psycopg.connect(url) as connection:
+        assert number_of(connection) != number
+
+
 def test_committed_data_survive_a_crash_and_a_stop(postgres_server: Postgres) -> None:
     with PostgresServer(durable=True) as server:
         with server.connect() as connection:
@@ -82,6 +139,7 @@ def test_killed_owner_leaves_nothing(postgres_server: Postgres) -> None:
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from tests.support.pool import Pool
 from tests.support.postgres import PostgresServer
 server = PostgresServer()
 server.start()
