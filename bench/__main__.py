@@ -13,6 +13,7 @@ from bench import (
     p10_retention,
     p11_staleness,
     p11_sync,
+    stop,
 )
 from bench.report import run
 
@@ -31,5 +32,6 @@ if __name__ == "__main__":
             "p10": p10_retention.measure,
             "p11": p11_sync.measure,
             "p11-staleness": p11_staleness.measure,
+            "stop": stop.measure,
         }
     )

@@ -137,14 +137,21 @@ def test_a_client_made_from_it_works(service: str, tmp_path: Path) -> None:
         [str(CLIENT / "python"), "-c", _USE, service], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert used.returncode == 0, used.stderr
-    assert used.stdout.split() == ["completed", "True", "True", "completed"]
+    told = ["completed", "True", "True", "completed", "1", "1", "fix/a", "scheduled", "cancelled", "True", "True"]
+    assert used.stdout.split() == told
 
 
 _USE = f"""
+import importlib
 import sys
+
+import httpx
 from made import Client
 from made.api.analyses import create_analysis, delete_analysis, get_analysis, list_analyses, restore_analysis
-from made.models import NewAnalysis
+from made.api.freshness import cancel_refresh, get_scheduled_tasks, schedule_refresh
+from made.api.repositories import get_branch, store_repository, sync_branches
+from made.api.search import list_threads, search_analyses
+from made.models import BranchBatch, NewAnalysis, RepositoryIn
 
 with Client(base_url=sys.argv[1], raise_on_unexpected_status=True) as client:
     new = NewAnalysis.from_dict({LINT!r})
@@ -155,4 +162,20 @@ with Client(base_url=sys.argv[1], raise_on_unexpected_status=True) as client:
     print(found.analysis_id in [one.analysis_id for one in listed.items])
     print(delete_analysis.sync(made.analysis_id, client=client).success)
     print(restore_analysis.sync(made.analysis_id, client=client).status)
+    print(store_repository.sync("r", client=client, body=RepositoryIn(name="R")).version)
+    said = BranchBatch.from_dict({{"branches": [{{"name": "fix/a", "commit_sha": "c"}}]}})
+    print(sync_branches.sync("r", client=client, body=said).synced)
+    print(get_branch.sync("r", "fix/a", client=client).name)
+    task = schedule_refresh.sync("r", "fix/a", client=client, delay_minutes=60).task_id
+    print(*[one.status for one in get_scheduled_tasks.sync(client=client).tasks if one.task_id == task])
+    print(cancel_refresh.sync(task, client=client).status)
+    create_analysis.sync(client=client, body=NewAnalysis.from_dict({{"kind": "task", "result": 1, "thread_id": "t7"}}))
+    print("t7" in [one.id for one in list_threads.sync(client=client).items])
+    print("task" in [one.analysis.kind for one in search_analyses.sync(client=client, q="kind:task").items])
+    # Of every operation there is a function.
+    for operations in httpx.get(sys.argv[1] + "/openapi.json").json()["paths"].values():
+        for operation in operations.values():
+            name = operation["operationId"]
+            module = importlib.import_module(f"made.api.{{operation['tags'][0]}}.{{name}}")
+            assert hasattr(module, "sync_detailed"), name
 """
