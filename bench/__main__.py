@@ -15,6 +15,7 @@ from bench import (
     p11_staleness,
     p11_sync,
     r7_idle_streams,
+    stop,
 )
 from bench.report import run
 
@@ -35,5 +36,6 @@ if __name__ == "__main__":
             "p11": p11_sync.measure,
             "p11-staleness": p11_staleness.measure,
             "r7": r7_idle_streams.measure,
+            "stop": stop.measure,
         }
     )

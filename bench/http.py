@@ -105,7 +105,7 @@ def running(
             )
         )
         try:
-            _wait(port, service, health)
+            wait(port, service, health)
             yield service
         finally:
             _end(service)
@@ -120,7 +120,12 @@ def _end(service: subprocess.Popen[bytes]) -> None:
         os.killpg(service.pid, signal.SIGKILL)
 
 
-def _wait(port: int, service: subprocess.Popen[bytes], health: str) -> None:
+def wait(port: int, service: subprocess.Popen[bytes], health: str) -> None:
+    """Return as soon as a service answers at the path ``health``.
+
+    Raises:
+        TimeoutError: it does not.
+    """
     until = time.monotonic() + _START_SECONDS
     asked = f"GET {health} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     while time.monotonic() < until and service.poll() is None:

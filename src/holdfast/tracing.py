@@ -1,8 +1,10 @@
 """Traces by OpenTelemetry, where that is in use; elsewhere nothing of it is imported."""
 
+import atexit
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,6 +12,8 @@ from typing import Any
 
 from holdfast.domain.ports import Spans, no_span
 
+# A service that is told to stop has two seconds in all.
+_FLUSH_SECONDS = 0.5
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -46,9 +50,28 @@ def export_spans() -> None:
         return
     os.environ.setdefault("OTEL_SERVICE_NAME", "holdfast")
     exporter = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter").OTLPSpanExporter()
-    made = provider()
+    made = provider(shutdown_on_exit=False)
     made.add_span_processor(import_module("opentelemetry.sdk.trace.export").BatchSpanProcessor(exporter))
     trace.set_tracer_provider(made)
+    end_in_time(made.shutdown)
+
+
+def end_in_time(flush: Callable[[], None]) -> None:
+    """Let ``flush`` send what is left when the process ends; a silent collector would keep it for half a minute."""
+    ending, ended = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        ending.wait()
+        flush()
+        ended.set()
+
+    # Begun now: at the end of the process no thread can be begun any more.
+    threading.Thread(target=wait, name="holdfast-traces", daemon=True).start()
+
+    @atexit.register
+    def end() -> None:
+        ending.set()
+        ended.wait(_FLUSH_SECONDS)
 
 
 def current_ids() -> dict[str, str]:

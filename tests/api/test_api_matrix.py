@@ -14,6 +14,7 @@ from holdfast.domain.access import Caller, Role
 from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.context import Context
 from holdfast.domain.repositories import BranchInfo
+from holdfast.domain.subjects import Subject
 from holdfast.domain.sync import Strategy
 from holdfast.services.results import NewResult
 from holdfast.store import tables
@@ -32,6 +33,8 @@ TOLD = {
 OPEN = {"/health", "/ready"}
 # Its document says so: it counts a retrieval.
 COUNTED = {"/api/v1/persistence/analyses/{client_id}"}
+# Signed, instead of by a token; and what a client of another name than the token's asks for.
+ONLY_SO = {"/api/v1/webhooks/push"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
     "/api/v1/tokens": {"name": "n"},
@@ -48,7 +51,9 @@ BODIES: dict[str, Any] = {
     "/api/v1/conflicts/{conflict_id}/resolve": {"resolution": "local"},
 }
 UNKNOWN_REPO = "nowhere"
-NAMED = ("analysis_id}", "client_id}", "repo_id}", "conflict_id}", "task_id}")
+UNKNOWN_TOKEN = "0" * 16
+UNKNOWN_THREAD = "no-thread"
+NAMED = ("analysis_id}", "client_id}", "repo_id}", "conflict_id}", "task_id}", "token_id}", "thread_id}", "/graph/")
 
 
 def _keep_repository(hf: Holdfast) -> tuple[str, str]:
@@ -73,10 +78,21 @@ class World:
     def __init__(self, hf: Holdfast, http: httpx.Client, clock: FakeClock) -> None:
         self.hf = hf
         self.http = http
-        context = Context(client_session_id="alice", client_ip="10.1.1.1")
+        self.thread_id = "their-thread"
+        subject = Subject(kind="file", key=SECRET)
+        context = Context(client_session_id="alice", client_ip="10.1.1.1", thread_id=self.thread_id)
         new = NewResult(
-            kind="lint", result={"s": SECRET}, summary=SECRET, tags=[SECRET], metrics={SECRET: 1}, context=context
+            kind="lint",
+            result={"s": SECRET},
+            summary=SECRET,
+            tags=[SECRET],
+            metrics={SECRET: 1},
+            context=context,
+            subject=subject,
         )
+        # Two, to be compared.
+        hf.results.store([new])
+        clock.advance(1)
         (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
         self.repo_id, self.conflict_id = _keep_repository(hf)
@@ -86,7 +102,11 @@ class World:
         gone = hf.accounts.create_token("alice")
         hf.accounts.revoke_token(gone.token.token_id)
         clock.advance(2)
-        self.owner = token(hf, "alice")
+        # What searches and relations find is there to be found.
+        while hf.process_pending_analyses(limit=100):
+            pass
+        made = hf.accounts.create_token("alice")
+        self.owner, self.token_id = bearer(made.secret), made.token.token_id
         client = hf.accounts.create_client("10.1.1.1")
         self.askers = {
             "other": token(hf, "bob"),
@@ -101,21 +121,32 @@ class World:
             "forged": {"x-client-session-id": "alice", "x-forwarded-for": "127.0.0.1"},
         }
 
+    def names(self) -> tuple[str, ...]:
+        return (self.analysis_id, self.repo_id, self.conflict_id, self.task_id, self.token_id, self.thread_id)
+
     def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
         is_real = analysis_id == self.analysis_id
         filled = path.replace("{client_id}", analysis_id).replace("{analysis_id}", analysis_id)
         filled = filled.replace("{repo_id}", self.repo_id if is_real else UNKNOWN_REPO)
         filled = filled.replace("{conflict_id}", self.conflict_id if is_real else UNKNOWN)
         filled = filled.replace("{branch_name}", "feature/x").replace("{conflict_index}", "0")
-        filled = filled.replace("{export_id}", "x" * 32).replace("{job_id}", "1").replace("{token_id}", "0" * 16)
+        filled = filled.replace("{export_id}", "x" * 32)
+        filled = filled.replace("{job_id}", "1").replace("{token_id}", self.token_id if is_real else UNKNOWN_TOKEN)
+        filled = filled.replace("{thread_id}", self.thread_id if is_real else UNKNOWN_THREAD)
         filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
-        params = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
+        params: dict[str, Any] = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
+        if path.endswith("/searches"):
+            params |= {"facet": ["kind", "status", "tag", "owner"]}
+        if "/graph/" in path:
+            params |= {"entity": analysis_id, "start": analysis_id, "end": analysis_id}
         if path.endswith("/metrics"):
             params |= {"branch_name": "feature/x", "name": "score"}
         if path.endswith(("/staleness", "/comparison")):
             params |= {"branch_name": "feature/x", "branch": "feature/x", "against": "feature/x"}
         body = BODIES.get(path, {}) if method in {"POST", "PUT"} else None
-        return self.http.request(method, filled, params=params, headers=headers, json=body)
+        # Of whatever version it is: nothing else may be in the way of a change than whose it is.
+        some = {} if method == "GET" else {"if-match": "*"}
+        return self.http.request(method, filled, params=params, headers=headers | some, json=body)
 
 
 def routes(hf: Holdfast) -> list[tuple[str, str]]:
@@ -129,6 +160,7 @@ def routes(hf: Holdfast) -> list[tuple[str, str]]:
 def world(database: str) -> Iterator[tuple[World, list[tuple[str, str]]]]:
     clock = FakeClock()
     settings: dict[str, Any] = UNLIMITED | {"anonymous_clients": True, "authentication": "token"}
+    settings |= {"processors": ("fulltext", "graph", "vector")}
     with opened(database, clock, **settings) as hf, served(hf) as http:
         yield World(hf, http, clock), routes(hf)
 
@@ -149,8 +181,8 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
             if (method, path) in TOLD and real.status_code in {200, 403}:
                 continue
             same = (
-                without_names(real, there.analysis_id, there.repo_id, there.conflict_id, there.task_id),
-                without_names(unknown, UNKNOWN, UNKNOWN_REPO),
+                without_names(real, *there.names()),
+                without_names(unknown, UNKNOWN, UNKNOWN_REPO, UNKNOWN_TOKEN, UNKNOWN_THREAD),
             )
             assert same[0] == same[1], what
     # After all that it is as it was.
@@ -169,6 +201,22 @@ def test_nobody_learns_of_what_is_anothers(world: tuple[World, list[tuple[str, s
     assert (branch["version"], branch["commit_sha"], branch["metadata"]) == (1, "c1", {SECRET: SECRET})
     conflict = there.http.get(f"/api/v1/conflicts/{there.conflict_id}", headers=there.owner).json()
     assert (conflict["remote"]["commit_sha"], conflict["resolved_at"]) == (SECRET, None)
+
+
+def test_what_strangers_ask_for_is_there(world: tuple[World, list[tuple[str, str]]]) -> None:
+    """The same requests of the owner: none is refused for its form, so a stranger's is not either."""
+    there, all_routes = world
+    # What takes things away comes last.
+    for method, path in sorted(all_routes, key=lambda route: route[0] == "DELETE"):
+        answer = there.ask(method, path, there.analysis_id, there.owner)
+        what = f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+        assert "{" not in str(answer.request.url.path), what
+        if path in ONLY_SO:
+            continue
+        assert answer.status_code < 500, what
+        assert answer.status_code not in {400, 401, 405, 412, 415, 422, 428}, what
+        if method == "GET" and any(name in path for name in NAMED):
+            assert answer.status_code in {200, 410}, what
 
 
 def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[str, str]]]) -> None:

@@ -41,6 +41,17 @@ for span in exporter.get_finished_spans():
     }))
 """
 
+ENDING = """
+import sys, threading
+from holdfast.tracing import end_in_time
+
+def silent():
+    print("asked", flush=True)
+    threading.Event().wait()
+
+end_in_time(silent if sys.argv[1] == "silent" else lambda: print("sent", flush=True))
+"""
+
 UNTRACED = """
 import sys
 import holdfast
@@ -87,3 +98,9 @@ def test_requests_transactions_and_jobs_are_traced(database: str) -> None:
 def test_without_it_nothing_of_it_is_imported(database: str) -> None:
     out, _ = run(UNTRACED, database)
     assert out == "[]\n"
+
+
+def test_a_silent_collector_holds_nobody_up() -> None:
+    # For ever, if it did: the run has a limit.
+    assert run(ENDING, "silent")[0] == "asked\n"
+    assert run(ENDING, "quick")[0] == "sent\n"

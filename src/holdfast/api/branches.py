@@ -11,9 +11,8 @@ from holdfast.api import refresh, render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
-from holdfast.api.params import LIST_LIMIT, Cursor, Findable, Limit
+from holdfast.api.params import LIST_LIMIT, BranchName, Cursor, Findable, Limit, RepoId
 from holdfast.api.preconditions import IfMatch, changed
-from holdfast.api.repositories import BranchName, RepoId
 from holdfast.api.schemas import repository as schemas
 from holdfast.api.schemas.refresh import StalenessPage
 from holdfast.domain.branch_analyses import BranchAnalysisResult

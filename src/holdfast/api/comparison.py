@@ -10,8 +10,7 @@ from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store
 from holdfast.api.openapi import answers
-from holdfast.api.params import LIST_LIMIT, AnalysisId, Cursor, Findable, Limit
-from holdfast.api.repositories import RepoId
+from holdfast.api.params import LIST_LIMIT, AnalysisId, Cursor, Findable, Limit, RepoId
 from holdfast.api.schemas.comparison import BranchComparisonOut, ComparisonOut
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller

@@ -25,6 +25,10 @@ def _findable(value: str) -> str:
 
 Findable = Annotated[str, AfterValidator(_findable)]
 AnalysisId = Annotated[str, Path(description="The analysis.", examples=["0198f3a2-7c11-7d20-8e6b-0d8f2f1b6c55"])]
+RepoId = Annotated[Findable, Path(min_length=1, max_length=128, description="The repository.", examples=["holdfast"])]
+BranchName = Annotated[
+    Findable, Path(min_length=1, max_length=1024, description="The branch; slashes as they are.", examples=["fix/a.b"])
+]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many at most.")]
 Count = Annotated[
     Literal["exact", "estimate"] | None,

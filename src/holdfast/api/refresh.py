@@ -10,7 +10,7 @@ from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Asker, Store, Writer
 from holdfast.api.openapi import answers
-from holdfast.api.params import LIST_LIMIT, Cursor, Findable, Limit
+from holdfast.api.params import LIST_LIMIT, BranchName, Cursor, Findable, Limit, RepoId
 from holdfast.api.schemas import refresh as schemas
 from holdfast.domain.refresh import TaskStatus
 from holdfast.services.refresh import DEFAULT_DELAY_MINUTES
@@ -18,11 +18,6 @@ from holdfast.services.refresh import DEFAULT_DELAY_MINUTES
 router = APIRouter(prefix="/api/v1", tags=["freshness"])
 
 _PASSING = ("age_hours", "checked_at")
-
-RepoId = Annotated[str, Path(min_length=1, max_length=128, description="The repository.")]
-BranchName = Annotated[
-    Findable, Path(min_length=1, max_length=1024, description="The branch; slashes may stand as they are.")
-]
 
 
 @router.get(
@@ -159,7 +154,7 @@ def get_scheduled_tasks(
     responses=answers(404, 409),
 )
 def cancel_refresh(
-    task_id: Annotated[str, Path(min_length=1, max_length=128, description="The refresh.")],
+    task_id: Annotated[Findable, Path(min_length=1, max_length=128, description="The refresh.")],
     caller: Writer,
     store: Store,
 ) -> Response:

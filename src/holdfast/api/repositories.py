@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from holdfast import records
 from holdfast.api import render, targets
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Admin, Asker, Doors, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
-from holdfast.api.params import DOCUMENTED_LIMIT, LIST_LIMIT, Cursor, Findable, Limit
+from holdfast.api.params import DOCUMENTED_LIMIT, LIST_LIMIT, BranchName, Cursor, Findable, Limit, RepoId
 from holdfast.api.preconditions import IfMatch, changed, etag
 from holdfast.api.schemas import repository as schemas
 from holdfast.bootstrap import Holdfast
@@ -23,10 +23,6 @@ from holdfast.store.payloads import unpack
 
 router = APIRouter(prefix="/api/v1", tags=["repositories"])
 
-RepoId = Annotated[Findable, Path(min_length=1, max_length=128, description="The repository.", examples=["holdfast"])]
-BranchName = Annotated[
-    Findable, Path(min_length=1, max_length=1024, description="The branch; slashes as they are.", examples=["fix/a.b"])
-]
 CommitSha = Annotated[Findable | None, Query(min_length=1, max_length=256, description="Of this commit only.")]
 
 

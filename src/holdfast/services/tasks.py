@@ -73,12 +73,7 @@ class TasksService:
             raw_response=raw_response,
             service_name=service_name,
             tags=tags,
-            belonging=Belonging(
-                client_session_id=caller.owner,
-                thread_id=thread_id,
-                session_id=session_id,
-                process_instance_id=process_instance_id,
-            ),
+            belonging=_belonging(caller, thread_id, session_id, process_instance_id),
             error=error,
             usage=dict(usage or {}),
             latency_seconds=latency_seconds,
@@ -141,14 +136,20 @@ class TasksService:
             service_name=service_name,
             operation=operation,
             tags=tags,
-            belonging=Belonging(
-                client_session_id=caller.owner,
-                thread_id=thread_id,
-                session_id=session_id,
-                process_instance_id=process_instance_id,
-            ),
+            belonging=_belonging(caller, thread_id, session_id, process_instance_id),
             usage=dict(usage or {}),
             latency_seconds=latency_seconds,
             error=error,
         )
         return self._keep(call.analysis() | {"analysis_id": analysis_id}, caller)
+
+
+def _belonging(
+    caller: Caller, thread_id: str | None, session_id: str | None, process_instance_id: str | None
+) -> Belonging:
+    return Belonging(
+        client_session_id=caller.owner,
+        thread_id=thread_id,
+        session_id=session_id,
+        process_instance_id=process_instance_id,
+    )
