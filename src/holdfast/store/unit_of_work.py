@@ -49,6 +49,7 @@ from holdfast.store.search import Search
 from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
 from holdfast.store.transfer import Outflow
+from holdfast.store.watches import Watches
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ class UnitOfWork:
         integrity: what is wrong with what is kept.
         comparisons: analyses side by side.
         freshness: how branches stand.
+        watches: where they were seen.
         refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
@@ -127,6 +129,7 @@ class UnitOfWork:
         self.repositories = Repositories(connection, engine)
         self.branches = Branches(connection, engine)
         self.freshness = FreshnessFacts(connection, self.repositories, now)
+        self.watches = Watches(connection, now)
         self.refreshes = Refreshes(connection, engine)
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)
