@@ -48,7 +48,7 @@ from holdfast.services.processing import ProcessHandler, ProcessingService, Rebu
 from holdfast.services.queries import Page, QueriesService, Stats
 from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
 from holdfast.services.relations import RelationsService, Similar
-from holdfast.services.repositories import RepositoriesService
+from holdfast.services.repositories import RepositoriesService, Told
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
@@ -568,11 +568,11 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     return Holdfast(read_settings(database_url=url, **options), **wiring)
 
 
-def _read_refs(target: str) -> Refs:
+def _read_refs(target: str, told: Told) -> Refs:
     # libgit2 takes a while to load, and most who open a store read no repository.
     from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
 
-    return read_refs(target)
+    return read_refs(target, told)
 
 
 _WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}
