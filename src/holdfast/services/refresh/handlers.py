@@ -29,7 +29,7 @@ class Submitted(Protocol):
 
 
 class Prepare(Protocol):
-    """Makes a request for an analysis definite; see ``AnalysesService.prepare``."""
+    """Makes a request for an analysis definite; see ``SubmissionsService.prepare``."""
 
     def __call__(
         self,
