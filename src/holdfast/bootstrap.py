@@ -45,7 +45,7 @@ from holdfast.services.processing import ProcessHandler, ProcessingService, Rebu
 from holdfast.services.queries import QueriesService
 from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
 from holdfast.services.relations import RelationsService
-from holdfast.services.repositories import RepositoriesService
+from holdfast.services.repositories import RepositoriesService, Told
 from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, SweepHandler
 from holdfast.services.runs import RunHandler
@@ -457,11 +457,11 @@ def open_holdfast(url: str | None = None, **options: Any) -> Holdfast:
     return Holdfast(read_settings(database_url=url, **options), **wiring)
 
 
-def _read_refs(target: str) -> Refs:
+def _read_refs(target: str, told: Told) -> Refs:
     # libgit2 takes a while to load, and most who open a store read no repository.
     from holdfast.analyzers.code.refs import read_refs  # noqa: PLC0415
 
-    return read_refs(target)
+    return read_refs(target, told)
 
 
 _WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from holdfast.services.processing import ProcessorStatus
     from holdfast.services.queries import Stats, Total
     from holdfast.services.relations import Similar
-    from holdfast.services.repositories import ReadBack
     from holdfast.services.retention import Plan, Sweep
     from holdfast.services.search import Group, Hit
+    from holdfast.store.refs import ReadBack
     from holdfast.store.runs import Attempt
 
 Record = dict[str, Any]

@@ -325,7 +325,7 @@ def test_sql_and_the_rule_say_the_same(database: str, branches: list[dict[str, A
 def _see(hf: Holdfast, repo_id: str, name: str, commit: str, base: str) -> None:
     def work(uow: UnitOfWork) -> bool:
         key = uow.freshness.branch(repo_id, name, ME).key
-        return uow.freshness.note(key, commit, base, Changes(added=1))
+        return uow.watches.note(key, commit, base, Changes(added=1))
 
     hf.store.write(work)
 

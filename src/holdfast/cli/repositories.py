@@ -3,6 +3,7 @@
 # Imports in functions: see session.py.
 # ruff: noqa: PLC0415
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,11 @@ from holdfast.cli.session import AsJson, Database, Session, cursor_of, place_of
 from holdfast.domain.context import LOCAL_OWNER
 
 if TYPE_CHECKING:
-    from holdfast.services.repositories import ReadBack
+    from collections.abc import Callable, Iterator
+
+    from holdfast.bootstrap import Holdfast
+    from holdfast.services.repositories import Told
+    from holdfast.store.refs import ReadBack
 
 _ALL = 1000
 
@@ -36,7 +41,9 @@ def add(
     """Make a git repository known, with its branches; nothing is checked out."""
     session = Session(context, database, as_json=as_json)
     with session.open(create=True) as holdfast:
-        return _told(session, [holdfast.repositories.add_repository(path, repo_id=repo_id)])
+        with _progress(session) as told:
+            read = holdfast.repositories.add_repository(path, repo_id=repo_id, told=told(path))
+        return _told(session, [read])
 
 
 def sync(
@@ -49,17 +56,48 @@ def sync(
     """Read the branches of repositories anew; those that are gone are kept as gone."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        if repo_id is not None:
-            return _told(session, [holdfast.repositories.sync_repository(repo_id)])
-        found: list[str] = []
-        after = None
-        while True:
-            page = holdfast.repositories.list_repositories(limit=_ALL, after=after)
-            found += [one.repo_id for one in page.items if one.location and one.client_session_id == LOCAL_OWNER]
-            after = page.next
-            if after is None:
-                break
-        return _told(session, [holdfast.repositories.sync_repository(name) for name in found])
+        names = _with_a_place(holdfast) if repo_id is None else [repo_id]
+        with _progress(session) as told:
+            read = [holdfast.repositories.sync_repository(name, told=told(name)) for name in names]
+        return _told(session, read)
+
+
+def _with_a_place(holdfast: "Holdfast") -> list[str]:
+    """The repositories of this machine that can be read."""
+    found: list[str] = []
+    after = None
+    while True:
+        page = holdfast.repositories.list_repositories(limit=_ALL, after=after)
+        found += [one.repo_id for one in page.items if one.location and one.client_session_id == LOCAL_OWNER]
+        after = page.next
+        if after is None:
+            return found
+
+
+@contextmanager
+def _progress(session: Session) -> "Iterator[Callable[[str], Told]]":
+    """A live bar on a terminal, for people, while repositories are read and kept; one after the other."""
+    if session.as_json or not session.err.is_terminal:
+        yield lambda _name: lambda _read, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    # The name last: it is what is cropped where there is no room.
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+    with Progress(*columns, console=session.err, transient=True) as bar:
+        shown = bar.add_task("", total=None)
+
+        def of(name: str) -> "Told":
+            def told(read: int, total: int) -> None:
+                doing = "reading" if read < total else "keeping"
+                bar.update(shown, description=f"{doing} {text.safe(name)}", completed=read, total=total)
+                if read == total:
+                    # What is quicker than the next picture has been shown all the same.
+                    bar.refresh()
+
+            return told
+
+        yield of
 
 
 def _told(session: Session, read: "list[ReadBack]") -> ExitCode:

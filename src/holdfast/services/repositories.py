@@ -1,12 +1,11 @@
 """Repositories and their branches: made known, read from where they are, looked at, deleted."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from holdfast.documents import digest, to_json
+from holdfast.documents import to_json
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.checks import check_limit
@@ -14,14 +13,13 @@ from holdfast.domain.errors import Conflict, Forbidden, InvalidTarget, Repositor
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.repositories import Branch, BranchInfo, Refs, Repository
 from holdfast.domain.retention import Rules
-from holdfast.domain.sync import Outcome, Strategy
+from holdfast.domain.sync import Strategy
+from holdfast.store.refs import ReadBack, free_id, keep_refs
 from holdfast.store.repositories import StoredRepository, repository_event
-from holdfast.store.syncing import How, branch_event, sync_branches
+from holdfast.store.syncing import How, sync_branches
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 _LARGEST_PAGE = 1000
-_BATCH = 500
-_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,33 +48,16 @@ class BranchPage:
     next: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadBack:
-    """What reading a repository's branches from where it is led to.
+Told = Callable[[int, int], None]
+"""Told how many branches of how many were read."""
 
-    Attributes:
-        repository: the repository.
-        total: how many branches it has.
-        added: how many were not known.
-        changed: how many had moved.
-        gone: how many it no longer has.
-        failed: why a branch could not be read, by name.
-    """
-
-    repository: Repository
-    total: int
-    added: int = 0
-    changed: int = 0
-    gone: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
+ReadRefs = Callable[[str, Told], Refs]
 
 
 class RepositoriesService:
     """The use cases of repositories and branches."""
 
-    def __init__(
-        self, store: Store, clock: Clock, id_source: IdSource, *, rules: Rules, read_refs: Callable[[str], Refs]
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, id_source: IdSource, *, rules: Rules, read_refs: ReadRefs) -> None:
         """Work on ``store``.
 
         Args:
@@ -84,7 +65,7 @@ class RepositoriesService:
             clock: tells the time.
             id_source: gives randomness.
             rules: how long the trash is kept.
-            read_refs: finds out which branches the repository at a path has.
+            read_refs: finds out which branches the repository at a path has, and tells how far it has come.
         """
         self._read_refs = read_refs
         self._store = store
@@ -284,12 +265,15 @@ class RepositoriesService:
         """
         return self._store.read(lambda uow: uow.find_branch(uow.find_repository(repo_id, caller), branch_name).value)
 
-    def add_repository(self, target: str, *, repo_id: str | None = None, caller: Caller = LOCAL) -> ReadBack:
+    def add_repository(
+        self, target: str, *, repo_id: str | None = None, told: Told | None = None, caller: Caller = LOCAL
+    ) -> ReadBack:
         """Make a git repository known, with its branches; once more, its branches are read anew.
 
         Args:
             target: a path in or of a repository.
             repo_id: names it; made of its name when None.
+            told: is told how many branches of how many were read.
             caller: who asks; administrators only, as it reads what the service may read.
 
         Raises:
@@ -297,14 +281,14 @@ class RepositoriesService:
             Conflict: the id names a repository elsewhere.
         """
         _require_local(caller)
-        refs = self._read_refs(target)
+        refs = self._read_refs(target, told or _nobody)
         now = self._clock.now()
 
         def work(uow: UnitOfWork) -> ReadBack:
-            wanted = repo_id or _free_id(uow, refs, caller)
+            wanted = repo_id or free_id(uow, refs, caller)
             known = uow.repositories.find(wanted, caller)
             if known is not None and known.value.deleted_at is None and known.value.location == refs.location:
-                return self._keep_refs(uow, known, refs, caller)
+                return keep_refs(uow, known, refs, self._how(caller))
             new = Repository(
                 repo_id=ids.check_id(wanted, "repo_id"),
                 client_session_id=caller.owner,
@@ -314,12 +298,17 @@ class RepositoriesService:
                 created_at=now,
                 updated_at=now,
             )
-            return self._keep_refs(uow, _put(uow, new, None, caller), refs, caller)
+            return keep_refs(uow, _put(uow, new, None, caller), refs, self._how(caller))
 
         return self._store.write(work)
 
-    def sync_repository(self, repo_id: str, *, caller: Caller = LOCAL) -> ReadBack:
+    def sync_repository(self, repo_id: str, *, told: Told | None = None, caller: Caller = LOCAL) -> ReadBack:
         """Read a repository's branches from where it is; those that it no longer has are kept as gone.
+
+        Args:
+            repo_id: the repository.
+            told: is told how many branches of how many were read.
+            caller: who asks.
 
         Raises:
             RepositoryNotFound: there is no such repository.
@@ -334,42 +323,10 @@ class RepositoriesService:
         location = value.location
         if not location:
             raise InvalidTarget(f"The repository {repo_id} has no location to be read from", repo_id=repo_id)
-        refs = self._read_refs(location)
+        refs = self._read_refs(location, told or _nobody)
         return self._store.write(
-            lambda uow: self._keep_refs(uow, uow.find_repository(repo_id, caller, lock=True), refs, caller)
+            lambda uow: keep_refs(uow, uow.find_repository(repo_id, caller, lock=True), refs, self._how(caller))
         )
-
-    def _keep_refs(self, uow: UnitOfWork, stored: StoredRepository, refs: Refs, caller: Caller) -> ReadBack:
-        said = [
-            BranchInfo(
-                name=ref.name,
-                commit_sha=ref.commit_sha,
-                last_commit_date=ref.committed_at,
-                is_default=ref.name == refs.default_branch,
-            )
-            for ref in refs.branches
-        ]
-        done = sync_branches(uow, stored, said, self._how(caller))
-        left = [
-            one
-            for one in uow.branches.page(stored)
-            if one.value.name not in done and one.value.name not in refs.failed and one.value.gone_at is None
-        ]
-        uow.branches.gone([one.key for one in left], uow.now)
-        uow.ledger.append([branch_event("branch.gone", one.value, caller.name, uow) for one in left])
-        read = ReadBack(
-            repository=replace(stored.value, synced_at=uow.now),
-            total=len(refs.branches),
-            added=sum(one.is_new for one in done.values()),
-            changed=sum(one.outcome is Outcome.APPLIED and not one.is_new for one in done.values()),
-            gone=len(left),
-            failed=refs.failed,
-        )
-        uow.repositories.noted(stored.key, synced_at=uow.now)
-        if read.added or read.changed or read.gone:
-            counts = {"added": read.added, "changed": read.changed, "gone": read.gone}
-            uow.ledger.append([repository_event("repository.synced", stored.value, caller.name, uow.now, **counts)])
-        return read
 
     def _how(self, caller: Caller) -> How:
         return How(
@@ -429,13 +386,8 @@ def _check_version(value: Repository, expected: int | None) -> None:
         )
 
 
-def _free_id(uow: UnitOfWork, refs: Refs, caller: Caller) -> str:
-    """The repository's name as an id; with a part of its place's hash where another one has that already."""
-    name = _UNFIT.sub("-", refs.name).strip("-._")[:100] or "repository"
-    known = uow.repositories.find(name, caller)
-    if known is None or known.value.location == refs.location or known.value.deleted_at is not None:
-        return name
-    return f"{name}-{digest(refs.location)[:8]}"
+def _nobody(_read: int, _total: int) -> None:
+    """Nobody asks how far it is."""
 
 
 def _require_named(caller: Caller) -> None:

@@ -1,6 +1,5 @@
 """Concurrent writers of branches and their analyses, and the conflicts that somebody has to resolve."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,15 +17,15 @@ from holdfast.domain.errors import AlreadyResolved, ConflictNotFound, Forbidden,
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.retention import Rules
-from holdfast.domain.sync import ANALYSIS_TIMESTAMP_MISMATCH, Outcome, Strategy, Version, merge
+from holdfast.domain.sync import Outcome, Strategy, Version, merge
 from holdfast.store import branch_analyses
 from holdfast.store.branch_analyses import Prepared
 from holdfast.store.branches import StoredBranch
 from holdfast.store.conflicts import StoredConflict
 from holdfast.store.lists import Place
-from holdfast.store.payloads import unpack
 from holdfast.store.repositories import StoredRepository
 from holdfast.store.syncing import How, Synced, conflict_event, stale_write, sync_branches, write_changes
+from holdfast.store.syncing_analyses import conflict_of, content_of, held_branch
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 _LARGEST_PAGE = 1000
@@ -210,7 +209,7 @@ class SyncService:
 
         def work(uow: UnitOfWork) -> AnalysisSynced:
             repository = uow.find_repository(repo_id, caller)
-            branch = _held_branch(uow, repository, result, how)
+            branch = held_branch(uow, repository, result, how)
             latest = branch_analyses.latest(uow, repository.value, result.branch_name, result.commit_sha)
             same = latest is not None and latest.value.analysis_id == prepared.analysis.analysis_id
             if latest is None or same or how.strategy is Strategy.LATEST_WINS:
@@ -224,7 +223,7 @@ class SyncService:
                 )
             remote = result.said(uow.now, how.by)
             local = Version(
-                content=_content_of(uow, latest.value),
+                content=content_of(uow, latest.value),
                 declared_at=latest.value.completed_at or latest.value.created_at,
                 declared_by=latest.value.context.client_session_id,
             )
@@ -235,7 +234,7 @@ class SyncService:
                 union = BranchAnalysisResult.of(result.branch_name, result.commit_sha, merged)
                 kept, is_new = branch_analyses.keep(uow, self._prepare(union, repository.value), how.by)
                 return AnalysisSynced(outcome=Outcome.APPLIED if is_new else Outcome.UNCHANGED, analysis=kept)
-            conflict = _analysis_conflict(branch, result, local, remote, latest.value, how, uow)
+            conflict = conflict_of(branch, result, local, remote, latest.value, how, uow)
             ((kept_conflict, is_new),) = uow.conflicts.keep([(branch.key, conflict)])
             if is_new:
                 uow.ledger.append([conflict_event("conflict.arose", kept_conflict, how.by, uow)])
@@ -382,57 +381,6 @@ def _check_branch(uow: UnitOfWork, repository: StoredRepository, name: str, expe
         raise stale_write(None, None, branch_name=name)
     base = uow.branches.versions({(kept.key, expected)}).get((kept.key, expected))
     raise stale_write(kept.value, base)
-
-
-def _held_branch(uow: UnitOfWork, repository: StoredRepository, result: BranchAnalysisResult, how: How) -> StoredBranch:
-    """The analysed branch, known from now on, and nobody else's until the transaction ends."""
-    found = uow.branches.find(repository, result.branch_name, lock=True)
-    if found is None:
-        info = BranchInfo(name=result.branch_name, commit_sha=result.commit_sha, declared_at=result.analysis_timestamp)
-        latest = How(strategy=Strategy.LATEST_WINS, by=how.by, new_id=how.new_id)
-        sync_branches(uow, repository, [info], latest)
-        found = uow.find_branch(repository, result.branch_name, lock=True)
-    return found
-
-
-def _content_of(uow: UnitOfWork, value: Analysis) -> Any:
-    if value.result is None:
-        return {}
-    content = json.loads(unpack(value.result.hash, uow.payloads.read(value.result.hash)))
-    return content if isinstance(content, dict) else {"result": content}
-
-
-def _analysis_conflict(
-    branch: StoredBranch,
-    result: BranchAnalysisResult,
-    local: Version,
-    remote: Version,
-    latest: Analysis,
-    how: How,
-    uow: UnitOfWork,
-) -> Conflict:
-    def shown(version: Version, **more: Any) -> dict[str, Any]:
-        when = version.declared_at.isoformat()
-        return {"commit_sha": result.commit_sha, "analysis_timestamp": when, **version.content, **more}
-
-    return Conflict(
-        conflict_id=how.new_id(),
-        client_session_id=branch.value.client_session_id,
-        repo_id=branch.value.repo_id,
-        branch_name=branch.value.name,
-        kind=ConflictKind.ANALYSIS,
-        reason=ANALYSIS_TIMESTAMP_MISMATCH,
-        # What is kept is named: nobody needs it twice.
-        local={
-            "analysis_id": latest.analysis_id,
-            "commit_sha": result.commit_sha,
-            "analysis_timestamp": local.declared_at.isoformat(),
-        },
-        remote=shown(remote),
-        branch_version=branch.value.version,
-        created_at=uow.now,
-        created_by=how.by,
-    )
 
 
 def _moment_of(given: Any, remote: Mapping[str, Any]) -> datetime | None:

@@ -13,8 +13,8 @@ from holdfast.domain.jobs import Job
 from holdfast.domain.refresh import WATCH_JOB
 from holdfast.domain.repositories import check_branch_name
 from holdfast.services import GivenBack, Lease
-from holdfast.store.freshness import Seen, Watched
 from holdfast.store.unit_of_work import Store, UnitOfWork
+from holdfast.store.watches import Seen, Watched
 
 _log = logging.getLogger(__name__)
 
@@ -131,8 +131,8 @@ class WatchService:
         def look(uow: UnitOfWork) -> list[Seen]:
             return [
                 seen
-                for repository in uow.freshness.named(names, _SAME_NAME)
-                for seen in uow.freshness.seen(repository, name=branch_name, limit=1)
+                for repository in uow.watches.named(names, _SAME_NAME)
+                for seen in uow.watches.seen(repository, name=branch_name, limit=1)
             ]
 
         known = self._store.read(look)
@@ -159,7 +159,7 @@ class WatchService:
             noted = [
                 move
                 for move in sorted(moves, key=lambda move: move.seen.key)
-                if uow.freshness.note(move.seen.key, move.commit_sha, move.seen.analyzed_commit_sha, move.changes)
+                if uow.watches.note(move.seen.key, move.commit_sha, move.seen.analyzed_commit_sha, move.changes)
             ]
             uow.ledger.append([_became_stale(move, uow) for move in noted if _is_stale(move)])
             return len(noted)
@@ -168,11 +168,11 @@ class WatchService:
 
 
 def _watched_page(after: int, uow: UnitOfWork) -> list[Watched]:
-    return uow.freshness.watched(after, _PAGE)
+    return uow.watches.watched(after, _PAGE)
 
 
 def _branch_page(repository: int, after: str, uow: UnitOfWork) -> list[Seen]:
-    return uow.freshness.seen(repository, after=after, limit=_PAGE)
+    return uow.watches.seen(repository, after=after, limit=_PAGE)
 
 
 def _is_stale(move: Move) -> bool:

@@ -2,8 +2,8 @@
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from holdfast.domain.errors import BranchUnknown
 from holdfast.domain.freshness import Changes, Facts, FreshnessRules, Level, Reason
 from holdfast.domain.ids import check_id
 from holdfast.store import tables
-from holdfast.store.prepared import insert_into
 from holdfast.store.repositories import Repositories, StoredRepository
 from holdfast.store.types import Timestamp
 
@@ -29,14 +28,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS = 1_000_000.0
 
-_FROM = (
+# Each branch with its repository, its newest analysis and where it was seen.
+BRANCH_ROWS = (
     tables.branches.join(tables.repositories, _r.id == _b.repository)
     .outerjoin(tables.analyses, _a.id == _b.last_analysis)
     .outerjoin(tables.branch_watches, _w.branch == _b.id)
 )
 # Whichever was noted later by this side's clock.
 _SEEN_LATER = _w.seen_at >= _b.updated_at
-_CURRENT = sa.case((_SEEN_LATER, _w.seen_commit_sha), else_=_b.commit_sha)
+CURRENT = sa.case((_SEEN_LATER, _w.seen_commit_sha), else_=_b.commit_sha)
 # What the analysis knows of is what there was when it was asked for.
 _BEGUN = sa.func.coalesce(_a.created_at, _b.last_analyzed, type_=Timestamp)
 _OVERRIDE = sa.func.coalesce(_b.stale_after_seconds, _r.stale_after_seconds, type_=sa.Float)
@@ -51,7 +51,7 @@ _ROWS: sa.Select[Any] = sa.select(
     _b.analyzed_commit_sha,
     _b.marked_at,
     _b.marked_by,
-    _CURRENT.label("current"),
+    CURRENT.label("current"),
     _BEGUN.label("begun_at"),
     _OVERRIDE.label("override"),
     _a.analysis_id,
@@ -60,7 +60,7 @@ _ROWS: sa.Select[Any] = sa.select(
     _w.seen_commit_sha,
     _w.base_commit_sha,
     _w.changes,
-).select_from(_FROM)
+).select_from(BRANCH_ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,40 +92,6 @@ class BranchFacts:
     analysis_id: str | None
     stale_after_seconds: float | None
     marked_by: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """Where a branch is, and where it is known to be.
-
-    Attributes:
-        key: its internal key.
-        name: its name.
-        commit_sha: the commit that is known.
-        analyzed_commit_sha: the commit that was analysed last.
-        client_session_id: whose it is.
-        repo_id: its repository.
-    """
-
-    key: int
-    name: str
-    commit_sha: str
-    analyzed_commit_sha: str | None
-    client_session_id: str
-    repo_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A repository to be looked at.
-
-    Attributes:
-        key: its internal key.
-        location: where it is.
-    """
-
-    key: int
-    location: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +189,7 @@ class FreshnessFacts:
         marked_first = sa.case((reasons[Reason.MARKED], 0), else_=1)
         select = (
             sa.select(_b.id)
-            .select_from(_FROM)
+            .select_from(BRANCH_ROWS)
             .where(
                 _b.gone_at.is_(None),
                 _r.deleted_at.is_(None),
@@ -251,7 +217,7 @@ class FreshnessFacts:
         # One look at each row: its reasons as bits, its level as a number; of both there are few together.
         bits = [sa.case((condition, 1 << place), else_=0) for place, condition in enumerate(reasons.values())]
         select = sa.select(functools.reduce(operator.add, bits).label("bits"), self._level(rules).label("level"))
-        select = select.select_from(_FROM).where(_b.gone_at.is_(None), _r.deleted_at.is_(None))
+        select = select.select_from(BRANCH_ROWS).where(_b.gone_at.is_(None), _r.deleted_at.is_(None))
         if owner is not None:
             select = select.where(_b.client_session_id == owner)
         if repository is not None:
@@ -284,7 +250,7 @@ class FreshnessFacts:
                 sa.or_(_BEGUN.is_(None), self._now < _BEGUN, _b.marked_at >= _BEGUN),
             ),
             Reason.REVISION_MOVED: sa.and_(
-                analyzed, _b.analyzed_commit_sha != "", _CURRENT != "", _b.analyzed_commit_sha != _CURRENT
+                analyzed, _b.analyzed_commit_sha != "", CURRENT != "", _b.analyzed_commit_sha != CURRENT
             ),
             Reason.ANALYZER_VERSION_CHANGED: sa.and_(analyzed, changed_version),
             Reason.AGE: sa.and_(analyzed, self._age() >= _thresholds(rules, "stale_seconds")),
@@ -329,73 +295,6 @@ class FreshnessFacts:
     def set_threshold(self, key: int, seconds: float | None) -> None:
         """Let a branch be stale after an age of its own; None for its repository's."""
         self._connection.execute(sa.update(tables.branches).where(_b.id == key).values(stale_after_seconds=seconds))
-
-    def watched(self, after: int, limit: int) -> list[Watched]:
-        """A page of the repositories that have a place to look at, by internal key."""
-        select = (
-            sa.select(_r.id, _r.location)
-            .where(_r.id > after, _r.location != "", _r.deleted_at.is_(None))
-            .order_by(_r.id)
-            .limit(limit)
-        )
-        return [Watched(key=row.id, location=row.location) for row in self._connection.execute(select)]
-
-    def named(self, names: Iterable[str], limit: int) -> list[int]:
-        """Internal keys of repositories of any owner that have one of these ids."""
-        select = sa.select(_r.id).where(_r.repo_id.in_(list(names)), _r.deleted_at.is_(None)).order_by(_r.id)
-        return list(self._connection.execute(select.limit(limit)).scalars())
-
-    def seen(self, repository: int, *, after: str = "", limit: int, name: str | None = None) -> list[Seen]:
-        """A page of a repository's branches by name, or the one of that name, with the commits that are known."""
-        select = (
-            sa.select(
-                _b.id, _b.name, _b.client_session_id, _b.analyzed_commit_sha, _CURRENT.label("current"), _r.repo_id
-            )
-            .select_from(_FROM)
-            .where(_b.repository == repository, _b.name > after, _b.gone_at.is_(None))
-            .order_by(_b.name)
-            .limit(limit)
-        )
-        if name is not None:
-            select = select.where(_b.name == name)
-        return [
-            Seen(
-                key=row.id,
-                name=row.name,
-                commit_sha=row.current,
-                analyzed_commit_sha=row.analyzed_commit_sha,
-                client_session_id=row.client_session_id,
-                repo_id=row.repo_id,
-            )
-            for row in self._connection.execute(select)
-        ]
-
-    def note(self, key: int, commit_sha: str, base: str | None, changes: Changes | None) -> bool:
-        """Note where a branch was seen; False when that is known.
-
-        Args:
-            key: the branch's internal key.
-            commit_sha: the commit.
-            base: the commit that the changes are counted from.
-            changes: what changed since; None if not known.
-        """
-        insert = insert_into(self._connection)(tables.branch_watches)
-        values = {
-            "branch": key,
-            "seen_commit_sha": commit_sha,
-            "seen_at": self._now,
-            "base_commit_sha": base,
-            "changes": None if changes is None else asdict(changes),
-        }
-        changed = {name: getattr(insert.excluded, name) for name in values if name != "branch"}
-        # Two who look at once: the second one tells nothing.
-        news = sa.or_(
-            _w.seen_commit_sha != insert.excluded.seen_commit_sha,
-            # It went somewhere else and came back: writers have said so since.
-            _w.seen_at < sa.select(_b.updated_at).where(_b.id == key).scalar_subquery(),
-        )
-        upsert = insert.on_conflict_do_update(index_elements=["branch"], set_=changed, where=news)
-        return self._connection.execute(upsert.returning(_w.branch), values).scalar() is not None
 
 
 def versions_differ(versions: Mapping[str, str]) -> tuple[Any, Any]:

@@ -54,6 +54,7 @@ from holdfast.store.series import Series
 from holdfast.store.subjects import Subjects
 from holdfast.store.transfer import Outflow
 from holdfast.store.triage import Scope, Triage
+from holdfast.store.watches import Watches
 
 T = TypeVar("T")
 
@@ -83,6 +84,7 @@ class UnitOfWork:
         integrity: what is wrong with what is kept.
         comparisons: analyses side by side.
         freshness: how branches stand.
+        watches: where they were seen.
         refreshes: refreshes of branches.
         repositories: the repositories.
         branches: their branches.
@@ -138,6 +140,7 @@ class UnitOfWork:
         self.search_facts = SearchFacts(connection)
         self.exports = Exports(connection)
         self.freshness = FreshnessFacts(connection, self.repositories, now)
+        self.watches = Watches(connection, now)
         self.refreshes = Refreshes(connection, engine)
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)

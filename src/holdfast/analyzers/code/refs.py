@@ -1,5 +1,6 @@
 """Reads which branches a repository has, and where they are; nothing is checked out and no file is read."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from holdfast.domain.repositories import Ref, Refs
 
 _HEADS = b"refs/heads/"
 _FETCHED = b"refs/remotes/origin/"
+_TOLD_EVERY = 100
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
-def read_refs(target: str) -> Refs:
+def read_refs(target: str, told: Callable[[int, int], None] = lambda _read, _total: None) -> Refs:
     """The branches of a repository.
 
     Args:
         target: a path in or of a repository.
+        told: is told how many branches of how many were read.
 
     Raises:
         TargetNotFound: there is nothing at that path.
@@ -28,7 +31,10 @@ def read_refs(target: str) -> Refs:
     location = canonical_path(repository)
     found: dict[str, Ref] = {}
     failed: dict[str, str] = {}
-    for name, reference in _names(repository).items():
+    names = _names(repository)
+    for number, (name, reference) in enumerate(names.items()):
+        if number % _TOLD_EVERY == 0:
+            told(number, len(names))
         try:
             commit = repository.references[reference].peel(pygit2.Commit)
         except GIT_ERRORS as error:
@@ -36,6 +42,7 @@ def read_refs(target: str) -> Refs:
             continue
         at = datetime.fromtimestamp(min(max(commit.commit_time, _FIRST), _LAST), UTC)
         found[name] = Ref(name=name, commit_sha=str(commit.id), committed_at=at)
+    told(len(names), len(names))
     default = _default(repository)
     return Refs(
         location=location,
