@@ -1,7 +1,8 @@
 """P6: search by meaning with and without filters among many analyses, and three hops through a graph.
 
 Analyses come from ``bench.rows``. Vectors are drawn around centres, as texts on some hundreds of subjects would lie;
-exact search by numpy over the same vectors is the floor, and says what there is to be found.
+exact search by numpy over the same vectors is the floor, and says what there is to be found. The floor of the graph is
+one recursive query over all that is kept. In full: ``--rows 100000``, with ten edges for each.
 """
 
 import random
@@ -34,6 +35,17 @@ _RECALL_GOAL = 0.95
 _WALK_GOAL = 100
 _CHUNK = 2_000
 _EDGES_PER_ROW = 10
+_REACHED = 1000
+# UNION drops what was reached already at the same distance only: a walk by SQL alone knows no more.
+_HOPS = f"""
+    WITH RECURSIVE reached (node, hops) AS (
+        SELECT id, 0 FROM graph_nodes WHERE client_session_id = 'local' AND kind = 'subject' AND key = ?
+        UNION
+        SELECT CASE edge.source WHEN reached.node THEN edge.target ELSE edge.source END, hops + 1
+        FROM reached JOIN graph_edges edge ON edge.source = reached.node OR edge.target = reached.node
+        WHERE hops < 3
+    )
+    SELECT DISTINCT node FROM reached LIMIT {_REACHED}"""
 
 _a = tables.analyses.c
 _g = tables.tags.c
@@ -137,21 +149,24 @@ def _graph(options: Options, report: Report, stores: Stores, url: str) -> None:
     }
     raw.load("graph_edges", ["source", "kind", "target", "analysis"], sorted(edges))
     raw.settle()
+    asked = [f"s{seed.randrange(len(names))}" for _ in range(options.pick(10, 100))]
+    floor = quantile((_clock(partial(raw.fetch, _HOPS, [key])) for key in asked), 0.95) * 1000
     raw.close()
     with holdfast.open(url) as hf:
         index = EmbeddedGraph(hf.engine)
         times: list[float] = []
         reached = 0
-        for _ in range(options.pick(10, 100)):
-            place = Place(kind="subject", key=f"s{seed.randrange(len(names))}")
+        for key in asked:
+            place = Place(kind="subject", key=key)
             begun = time.perf_counter()
             with hf.engine.read() as connection:
-                found = Walk(index, connection, _ALL).neighbourhood(place, 3, 1000)
+                found = Walk(index, connection, _ALL).neighbourhood(place, 3, _REACHED)
             times.append(time.perf_counter() - begun)
             reached += len(found.entities)
         p95 = quantile(times, 0.95) * 1000
-        report.add("P6", f"{stores.dialect}: 3 hops of {len(edges):,} edges, {reached // len(times)} nodes: p95", p95,
-                   "ms", goal=f"<= {_WALK_GOAL} ms", met=p95 <= _WALK_GOAL)  # fmt: skip
+        name = f"{stores.dialect}: 3 hops of {len(edges):,} edges, {reached // len(times)} nodes: p95"
+        report.add("P6", name, p95, "ms", ratio=p95 / floor, against="one recursive query",
+                   goal=f"<= {_WALK_GOAL} ms", met=p95 <= _WALK_GOAL)  # fmt: skip
 
 
 def _clock(work: Callable[[], object]) -> float:

@@ -174,9 +174,11 @@ class Worker:
         try:
             while not self._drain.is_set():
                 count = self._bell.count()
-                busy = self._was_busy = self._step(threads)
                 threads = [thread for thread in threads if thread.is_alive()]
-                if until_idle and not busy and not threads and not self._is_any_lane_busy():
+                # Asked before it looks for more: one that ends afterwards has kept what waits for it from being seen.
+                was_free = not threads and not self._is_any_lane_busy()
+                busy = self._was_busy = self._step(threads)
+                if until_idle and was_free and not busy:
                     break
                 if not busy:
                     self._bell.wait(count, self._pause())

@@ -333,3 +333,27 @@ def test_worker_counts_only_what_it_finished(database: str) -> None:
         enqueue(hf, "long", most=1)
         enqueue(hf, "effect", most=1)
         assert hf.worker().run(until_idle=True) == 0
+
+
+def test_worker_sees_what_waited_for_an_end_that_it_missed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first job ends just after the worker has looked, and found no thread free for the second one."""
+    may_end = threading.Event()
+
+    def waits(job: Job, lease: Lease) -> None:
+        may_end.wait(30)
+
+    with opened(database, Doer("long", waits, is_long=True)) as hf:
+        enqueue(hf, "long", 2)
+        worker = hf.worker(concurrency=1)
+        step = worker._step
+
+        def ends_after(threads: list[threading.Thread]) -> bool:
+            busy = step(threads)
+            if not busy:
+                may_end.set()
+                for thread in threads:
+                    thread.join(30)
+            return busy
+
+        monkeypatch.setattr(worker, "_step", ends_after)
+        assert worker.run(until_idle=True) == 2

@@ -40,7 +40,7 @@ def snippet(text: str, wanted: Sequence[Text]) -> Snippet | None:
         words.update(found or [fold(one.value)])
     first: int | None = None
     marks: list[tuple[int, int]] = []
-    for piece in pieces(text):
+    for piece in pieces(text, _start(text, [*words, *beginnings, *parts])):
         if first is not None and piece.end > first + _LONGEST:
             break
         if _fits(piece, text, words, beginnings, parts):
@@ -51,6 +51,18 @@ def snippet(text: str, wanted: Sequence[Text]) -> Snippet | None:
     stretch = text[first : max(first + _LONGEST, marks[0][1])].replace("\n", " ")
     inside = tuple((start - first, end - first) for start, end in dict.fromkeys(marks) if end - first <= len(stretch))
     return Snippet(text=stretch, highlights=inside)
+
+
+def _start(text: str, sought: Sequence[str]) -> int:
+    """Where the first run of letters begins that may fit; plain text is looked through much faster than run by run."""
+    if not text.isascii():
+        return 0
+    plain = text.lower()
+    places = [place for one in sought if (place := plain.find(one)) >= 0]
+    start = min(places, default=len(text))
+    while start and plain[start - 1].isalnum():
+        start -= 1
+    return start
 
 
 def _fits(piece: Piece, text: str, words: set[str], beginnings: list[str], parts: list[str]) -> bool:

@@ -77,16 +77,16 @@ def line(text: str, most: int = 1_000_000) -> str:
     return " ".join(tokens(text, most))
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """The runs of letters of a text, with their places in it."""
+def pieces(text: str, start: int = 0) -> Iterator[Piece]:
+    """The runs of letters of a text from ``start`` on, with their places in it."""
     # Folded one by one: folding changes lengths.
-    for match in _RAW.finditer(text):
-        start = match.start()
+    for match in _RAW.finditer(text, start):
+        begin = match.start()
         for part in _WORD.finditer(fold(match[0])):
             word = part[0]
             is_run = _is_run(word)
             made = tuple(_pairs(word)) if is_run else (word[:_LONGEST],)
-            yield Piece(tokens=made, is_run=is_run, start=start, end=match.end())
+            yield Piece(tokens=made, is_run=is_run, start=begin, end=match.end())
 
 
 # As words, but in the text as it was written, with every mark.

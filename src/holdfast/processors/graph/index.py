@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -91,9 +91,8 @@ class Node:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A relation as an index holds it, told by one analysis or by several."""
+class Edge(NamedTuple):
+    """A relation as an index holds it, told by one analysis or by several; a tuple, as a walk meets ten thousands."""
 
     source: Handle
     kind: str

@@ -111,14 +111,16 @@ class Walk:
             is_whole = is_whole and len(new) <= room
             chosen = sorted(new, key=str)[:room] if len(new) > room else new
             distance.update(dict.fromkeys(chosen, hop))
+            if hop == hops:
+                break
             frontier = self._passable(chosen)
             if not frontier:
                 break
             if len(distance) >= limit:
-                is_whole = is_whole and hop == hops
+                is_whole = False
                 break
         nodes = self._index.nodes(self._connection, distance)
-        order = sorted(nodes, key=lambda handle: (distance[handle], nodes[handle].place, nodes[handle].owner))
+        order = sorted(nodes, key=lambda handle: (distance[handle], *_name(nodes[handle]), nodes[handle].owner))
         return Neighbourhood(
             entities=tuple(Neighbour(node=nodes[handle], hops=distance[handle]) for handle in order),
             relations=_links((edge for edge in edges if {edge.source, edge.target} <= nodes.keys()), nodes),
@@ -205,7 +207,12 @@ def _ends(edges: Iterable[Edge]) -> set[Handle]:
 
 def _links(edges: Iterable[Edge], nodes: Mapping[Handle, Node]) -> tuple[Link, ...]:
     links = {_link(edge, nodes) for edge in edges}
-    return tuple(sorted(links, key=lambda link: (link.source.place, link.kind, link.target.place, link.source.owner)))
+    return tuple(sorted(links, key=lambda link: (_name(link.source), link.kind, _name(link.target), link.source.owner)))
+
+
+def _name(node: Node) -> tuple[str, str]:
+    # Plain texts to sort by: to compare two places calls Python.
+    return node.place.kind, node.place.key
 
 
 def _link(edge: Edge, nodes: Mapping[Handle, Node]) -> Link:
