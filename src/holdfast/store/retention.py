@@ -41,7 +41,7 @@ _CANDIDATE: sa.Select[Any] = sa.select(
     _t.result_stored_size,
 )
 
-# Made once: to put them together anew took half of a small step's time.
+# Made once: to put them together anew took up to half of a small step's processor time.
 _keys: sa.BindParameter[Any] = sa.bindparam("wanted", expanding=True)
 _DELETE_ANALYSES = sa.delete(tables.analyses).where(_t.id.in_(_keys))
 _DELETE_CHECKPOINTS = sa.delete(tables.checkpoints).where(tables.checkpoints.c.scope.in_(_keys))
