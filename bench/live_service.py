@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import holdfast
-from holdfast.api import stream
+from holdfast.api import access, stream
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
         sa.event.listen(hf.engine._readers, "before_cursor_execute", note)
         app = FastAPI()
         app.state.holdfast = hf
+        app.state.access = access.Access(hf)
         app.state.streams = stream.OpenStreams(0)
         app.include_router(stream.router)
 

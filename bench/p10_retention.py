@@ -35,7 +35,8 @@ _ORPHANS = {
         for table in ("findings", "metrics", "tags", "attempts", "progress")
     },
     "checkpoints": "substr(scope, 1, 9) = 'analysis:'",
-    "jobs": "analysis_id IS NOT NULL",
+    # What the writers stored waits for a worker, which there is not.
+    "jobs": "analysis_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM analyses a WHERE a.analysis_id = jobs.analysis_id)",
 }
 
 
@@ -160,6 +161,8 @@ def _size(report: Report, name: str, url: str, raw: Raw) -> None:
     raw.run(f"VACUUM INTO '{copy}'")
     size, least = path.stat().st_size, copy.stat().st_size
     copy.unlink()
+    free, pages = (raw.fetch(f"PRAGMA {figure}")[0][0] for figure in ("freelist_count", "page_count"))
+    report.add("P10", f"{name}: free pages of the file", 100 * free / pages, "%")
     report.add("P10", f"{name}: file", size / 1e6, "MB", ratio=size / least, against="its live data",
                goal="<= 1.1 x", met=size <= 1.1 * least)  # fmt: skip
 
