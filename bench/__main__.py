@@ -13,6 +13,8 @@ from bench import (
     p10_retention,
     p11_staleness,
     p11_sync,
+    r1_chaos,
+    r8_transfer,
 )
 from bench.report import run
 
@@ -31,5 +33,7 @@ if __name__ == "__main__":
             "p10": p10_retention.measure,
             "p11": p11_sync.measure,
             "p11-staleness": p11_staleness.measure,
+            "r1-chaos": r1_chaos.measure,
+            "r8-transfer": r8_transfer.measure,
         }
     )
