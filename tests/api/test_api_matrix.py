@@ -30,6 +30,8 @@ TOLD = {
 OPEN = {"/health", "/ready"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
+    "/api/v1/tasks": {"task_description": "t"},
+    "/api/v1/interactions": {"model": "m", "request": {}},
     "/api/v1/tokens": {"name": "n"},
     "/api/v1/repositories/{repo_id}/branches": {"branches": [{"name": "feature/x", "commit_sha": "c"}]},
     "/api/v1/repositories/{repo_id}/analyses": {"branch_name": "feature/x", "commit_sha": "c"},

@@ -3,6 +3,7 @@
 The test does it small, ``bench/r1_chaos.py`` at full size.
 """
 
+import logging
 import random
 import time
 from collections.abc import Sequence
@@ -141,7 +142,8 @@ def opened(url: str, trouble: dict[str, Any] | None = None) -> Holdfast:
 
 
 def work(url: str, trouble: dict[str, Any]) -> None:
-    """A worker process."""
+    """A worker process; what fails is told by its jobs, and need not be shown."""
+    logging.getLogger("holdfast").addHandler(logging.NullHandler())
     with opened(url, trouble) as hf:
         hf.worker().run()
 

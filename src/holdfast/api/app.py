@@ -32,6 +32,7 @@ from holdfast.api import (
     stream,
     sync,
     system,
+    tasks,
     webhooks,
 )
 from holdfast.api.access import Access
@@ -40,6 +41,7 @@ from holdfast.api.reading import Reader
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
 from holdfast.api.schemas.persistence import CleanupWanted
 from holdfast.api.schemas.repository import BranchAnalysisIn, BranchBatch, BranchIn, Choice, PointBatch, RepositoryIn
+from holdfast.api.schemas.task import InteractionIn, TaskIn
 from holdfast.api.schemas.token import NewToken
 from holdfast.bootstrap import Holdfast
 
@@ -53,6 +55,7 @@ _PARTS = (
     analyses,
     comparison,
     results,
+    tasks,
     persistence,
     refresh,
     repositories,
@@ -80,6 +83,8 @@ _BODIES = (
     PointBatch,
     Choice,
     CleanupWanted,
+    TaskIn,
+    InteractionIn,
 )
 
 
