@@ -8,7 +8,7 @@ import typer
 from tests.cli.conftest import Cli
 
 import holdfast
-from holdfast.cli.app import app
+from holdfast.cli.commands import app
 
 # analysis_cli.py and analysis_processing_daemon.py: what they take, and what ours is called.
 DOCUMENTED = {
