@@ -14,7 +14,9 @@ from bench import (
     p10_retention,
     p11_staleness,
     p11_sync,
+    r1_chaos,
     r7_idle_streams,
+    r8_transfer,
     stop,
 )
 from bench.report import run
@@ -37,5 +39,7 @@ if __name__ == "__main__":
             "p11-staleness": p11_staleness.measure,
             "r7": r7_idle_streams.measure,
             "stop": stop.measure,
+            "r1-chaos": r1_chaos.measure,
+            "r8-transfer": r8_transfer.measure,
         }
     )

@@ -160,7 +160,9 @@ class Holdfast(Library):
         )
         self.analyses = AnalysesService(self.store, max_attempts=settings.run_attempts, rules=rules)
         self.results = ResultsService(self.store, self._clock, self._ids, rules=rules)
-        self.tasks = TasksService(lambda about, caller: self.results.store([NewResult(**about)], caller=caller)[0])
+        self.tasks = TasksService(
+            lambda about, key, caller: self.results.store([NewResult(**about)], idempotency_key=key, caller=caller)[0]
+        )
         self.queries = QueriesService(self.store, rules)
         self.retention = RetentionService(
             self.store,

@@ -1,6 +1,6 @@
 """The one form in which things leave as JSON, by HTTP and from the command line; field names are stable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -356,10 +356,10 @@ def snippet(value: "Snippet | None") -> Record | None:
     return None if value is None else {"text": value.text, "highlights": [list(one) for one in value.highlights]}
 
 
-def hit(value: "Hit") -> Record:
-    """One analysis that was found."""
+def hit(value: "Hit", age: Age) -> Record:
+    """One analysis that was found, and how old it is."""
     return {
-        "analysis": analysis(value.analysis),
+        "analysis": analysis(value.analysis, age),
         "score": value.score,
         "title": snippet(value.title),
         "text": snippet(value.text),
@@ -482,9 +482,10 @@ def history_item(value: "HistoryItem") -> Record:
     }
 
 
-def similar(hits: "Sequence[Similar]") -> Record:
-    """Analyses that are like another one."""
-    return {"items": [{"score": round(hit.score, 6), "analysis": analysis(hit.analysis)} for hit in hits]}
+def similar(hits: "Sequence[Similar]", age_of: Callable[[Analysis], Age]) -> Record:
+    """Analyses that are like another one, and how old they are."""
+    found = [{"score": round(one.score, 6), "analysis": analysis(one.analysis, age_of(one.analysis))} for one in hits]
+    return {"items": found}
 
 
 def neighbourhood(found: "Neighbourhood") -> Record:

@@ -37,6 +37,8 @@ COUNTED = {"/api/v1/persistence/analyses/{client_id}"}
 ONLY_SO = {"/api/v1/webhooks/push"}
 BODIES: dict[str, Any] = {
     "/api/v1/analyses": {"kind": "lint", "result": 1},
+    "/api/v1/tasks": {"task_description": "t"},
+    "/api/v1/interactions": {"model": "m", "request": {}},
     "/api/v1/tokens": {"name": "n"},
     "/api/v1/duplicates/analyze": {"target": "/nowhere"},
     "/api/v1/duplicates/exports": {"analysis_id": UNKNOWN},

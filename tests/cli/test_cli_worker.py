@@ -21,7 +21,7 @@ def test_until_idle(cli: Cli) -> None:
     for name in ("a", "b"):
         cli("analyze", name, "--kind", "sample", "--id", name, "--no-wait")
     status = cli("worker", "--status", "--json").json
-    assert set(status) == {"workers", "jobs", "processors"}
+    assert set(status) == {"workers", "jobs", "processors", "background"}
     assert status["workers"] == []
     assert status["jobs"] == [{"kind": "analysis.run", "status": "ready", "count": 2}]
     done = cli("worker", "--until-idle", "--concurrency", "2", "--json")

@@ -94,6 +94,7 @@ class Case:
 CASES = [
     Case("fulltext", (), "fulltext"),
     Case("tally", (Tally,), "tally"),
+    Case("substring", (), "substring"),
     Case("vector", (), "vectors", has_generations=False),
     Case("graph", (), "graph_edges", has_generations=False),
 ]

@@ -1,5 +1,6 @@
 """Spans of language models, as collectors write them."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import holdfast
 from holdfast.domain.analysis import Status
 from holdfast.domain.errors import InvalidInput
+from holdfast.formats.foreign import Format
 from holdfast.integrations.otel import import_spans
 
 
@@ -78,3 +80,21 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, document: dict[str, Any]) -
             import_spans(hf, document)
         with pytest.raises(InvalidInput):
             import_spans(hf, tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("is_lines", [False, True])
+def test_a_file_is_imported(is_lines: bool, database: str) -> None:
+    spans = [_span(1, http__method="GET"), _span(2, **CHAT), _span(3, {"code": 2}, gen_ai__request__model="tiny")]
+    documents = [_document(one) for one in spans] if is_lines else [_document(*spans)]
+    content = "\n".join(map(json.dumps, documents)).encode()
+    with holdfast.open(database) as hf:
+        assert hf.transfer.import_analyses(io.BytesIO(content)).added == {"analyses": 2}
+        (chat,) = hf.list_analyses(thread_id="t7").items
+        assert (chat.kind, chat.summary, chat.tags) == ("openai-interaction", "Where is the walrus?", ("openai",))
+        assert chat.created_at.isoformat() == "2018-12-13T14:51:00+00:00"
+        assert chat.completed_at is not None
+        assert (chat.completed_at - chat.created_at).total_seconds() == 1.5
+        # Again, in either way: kept once.
+        assert hf.transfer.import_analyses(io.BytesIO(content), Format.OTEL).there == {"analyses": 2}
+        assert [one.analysis_id for one in import_spans(hf, documents[-1])]
+        assert hf.get_stats().total_results == 2

@@ -77,7 +77,7 @@ def test_where_nothing_is_enabled_nothing_is_queued(database: str) -> None:
         kept = hf.store_analysis("note", 1)
         assert hf.jobs.counts() == {}
         rows = {one.processor: one.status for one in hf.processing.of_analysis(kept.analysis_id)}
-        assert rows == dict.fromkeys(("fulltext", "graph", "vector"), ProcessingStatus.SKIPPED)
+        assert rows == dict.fromkeys(("fulltext", "graph", "substring", "vector"), ProcessingStatus.SKIPPED)
         with pytest.raises(UnknownProcessor):
             hf.reprocess_analysis(kept.analysis_id, ["fulltext"])
 

@@ -168,13 +168,13 @@ def pair(database: str, other_database: str) -> Any:
 def test_any_store_goes_there_and_back(pair: Any, results: list[NewResult]) -> None:
     here, there = pair
     for hf in (here, there):
-        hf.store.write(lambda uow: uow.intake.clear())
+        hf.store.write(lambda uow: uow.intake.clear(uow.now))
     here.store_analyses(results)
     out = exported(here)
     bring(there, out)
     assert without_header(exported(there)) == without_header(out)
     assert wrong_counters(there) == {}
-    here.store.write(lambda uow: uow.intake.clear())
+    here.store.write(lambda uow: uow.intake.clear(uow.now))
     bring(here, exported(there))
     assert without_header(exported(here)) == without_header(out)
 
@@ -450,7 +450,7 @@ def test_a_move_of_what_has_changed(database: str, other_database: str) -> None:
         begun = exported(there)
         # It goes on where it was.
         here.transfer.move_to(there.store)
-        there.store.write(lambda uow: uow.intake.clear())
+        there.store.write(lambda uow: uow.intake.clear(uow.now))
         with pytest.raises(Stopped):
             here.transfer.move_to(there.store, told=stop)
         assert without_header(exported(there)) == without_header(begun)

@@ -33,6 +33,7 @@ from holdfast.api import (
     stream,
     sync,
     system,
+    tasks,
     triage,
     webhooks,
 )
@@ -43,6 +44,7 @@ from holdfast.api.schemas import duplicates as of_duplicates
 from holdfast.api.schemas.analysis import NewAnalysis, Refresh, Resume
 from holdfast.api.schemas.persistence import CleanupWanted
 from holdfast.api.schemas.repository import BranchAnalysisIn, BranchBatch, BranchIn, Choice, PointBatch, RepositoryIn
+from holdfast.api.schemas.task import InteractionIn, TaskIn
 from holdfast.api.schemas.token import NewToken
 from holdfast.bootstrap import Holdfast
 
@@ -56,6 +58,7 @@ _PARTS = (
     analyses,
     comparison,
     results,
+    tasks,
     persistence,
     duplicates,
     triage,
@@ -86,6 +89,8 @@ _BODIES = (
     Choice,
     CleanupWanted,
     *of_duplicates.BODIES,
+    TaskIn,
+    InteractionIn,
 )
 
 

@@ -33,6 +33,7 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"client": []}, {}]
 
 TAGS = [
     {"name": "analyses", "description": "Analyses: asked for, kept, found, followed, refreshed and removed."},
+    {"name": "tasks", "description": "What services have done and language models have answered, to be kept."},
     {"name": "relations", "description": "What analyses are like, and what they have to do with."},
     {"name": "search", "description": "Finding analyses by words, filters, and what they belong to."},
     {"name": "processing", "description": "The indexes that searches read, and what feeds them."},

@@ -39,7 +39,8 @@ def similar_analyses(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 10,
 ) -> Response:
     """The analyses nearest in meaning to one, nearest first."""
-    return render.json(records.similar(store.relations.similar(analysis_id, limit=limit, caller=caller)))
+    found = store.relations.similar(analysis_id, limit=limit, caller=caller)
+    return render.json(records.similar(found, store.freshness.age))
 
 
 @router.get(

@@ -35,9 +35,9 @@ def search(
     cursors = Cursors(store, caller, "searches", {"q": q, "by": by})
     after = cursors.ranked(cursor) if cursor is not None else None
     found = store.search.search(q, by=by or None, limit=limit, after=after, facets=facet, caller=caller)
-    place = found.next
+    place, age = found.next, store.freshness.age
     following = cursors.after_ranked(place) if isinstance(place, Ranked) else cursors.after(place)
-    page: dict[str, Any] = records.page([records.hit(one) for one in found.items], following)
+    page: dict[str, Any] = records.page([records.hit(one, age(one.analysis)) for one in found.items], following)
     return render.json(page | {"facets": found.facets, "is_ranked": found.is_ranked})
 
 
@@ -68,4 +68,5 @@ def get_thread(
     cursors = Cursors(store, caller, "thread", {"id": thread_id, "by": by})
     found = store.search.conversation(thread_id, by=by, limit=limit, after=cursors.place(cursor), caller=caller)
     place = None if isinstance(found.next, Ranked) else found.next
-    return render.json(records.page([records.analysis(one.analysis) for one in found.items], cursors.after(place)))
+    shown = [records.analysis(one.analysis, store.freshness.age(one.analysis)) for one in found.items]
+    return render.json(records.page(shown, cursors.after(place)))

@@ -32,6 +32,7 @@ from holdfast.cli import (
 )
 from holdfast.cli.errors import OutputClosed, Pressed
 from holdfast.cli.session import Given
+from holdfast.cli.several import Command
 
 
 class _Root(TyperGroup):
@@ -159,7 +160,7 @@ def _help_alone(context: typer.Context) -> None:
 
 def _add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str) -> None:
     epilog = "\b\n" + "\n".join(["Examples:", *(f"  holdfast {example}" for example in examples)])
-    to.command(name, epilog=epilog if examples else None)(command)
+    to.command(name, cls=Command, epilog=epilog if examples else None)(command)
 
 
 _add(
@@ -239,7 +240,17 @@ _add(
 _add(app, "path", relations.path, "path technology:python tag:nightly")
 _add(app, "stats", look.stats)
 _add(app, "kinds", look.kinds)
-_add(app, "worker", worker.worker, "worker", "worker --concurrency 4", "worker --until-idle", "worker --status --json")
+_add(
+    app,
+    "worker",
+    worker.worker,
+    "worker",
+    "worker --concurrency 4",
+    "worker --until-idle",
+    "worker --status --json",
+    "worker --detach",
+    "worker stop",
+)
 _add(
     app,
     "serve",
@@ -299,7 +310,15 @@ _add(
     "export - --kind code | gzip > code.jsonl.gz",
     "export analyses.json --format analyses --tags decision --tags analysis",
 )
-_add(app, "import", transfer.import_, "import everything.jsonl.zst", "import results.sarif", "import - < run.json")
+_add(
+    app,
+    "import",
+    transfer.import_,
+    "import everything.jsonl.zst",
+    "import results.sarif",
+    "import - < run.json",
+    "import traces.json --format otel",
+)
 _add(repo_app, "add", repositories.add, "repo add .", "repo add ~/src/app --id app")
 _add(repo_app, "list", repositories.list_repositories, "repo list")
 _add(repo_app, "sync", repositories.sync, "repo sync", "repo sync app --json")

@@ -34,7 +34,7 @@ def similar(
     with session.open() as holdfast:
         hits = holdfast.similar_analyses(find_id(holdfast, analysis_id), limit=limit)
         if session.as_json:
-            session.write(records.similar(hits))
+            session.write(records.similar(hits, holdfast.freshness.age))
             return ExitCode.OK
         from rich.table import Table
         from rich.text import Text

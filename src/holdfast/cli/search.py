@@ -63,7 +63,8 @@ def search(
         found = holdfast.search.search(query, by=by, limit=limit, after=after, facets=[*(facet or ())])
         more = _cursor(found.next)
         if session.as_json:
-            page = records.page([records.hit(hit) for hit in found.items], more)
+            hits = [records.hit(hit, holdfast.freshness.age(hit.analysis)) for hit in found.items]
+            page = records.page(hits, more)
             session.write(page | {"facets": found.facets, "is_ranked": found.is_ranked})
             return ExitCode.OK
         from rich.text import Text
@@ -156,7 +157,8 @@ def thread(
         }
         if session.as_json:
             items = [
-                records.analysis(value) | ({"result": results.get(value.analysis_id)} if verbose else {})
+                records.analysis(value, holdfast.freshness.age(value))
+                | ({"result": results.get(value.analysis_id)} if verbose else {})
                 for value in values
             ]
             session.write(records.page(items, more))

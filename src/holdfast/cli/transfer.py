@@ -20,6 +20,7 @@ from holdfast.cli.look import names
 from holdfast.cli.session import AsJson, Database, Session
 from holdfast.domain.analysis import Status
 from holdfast.domain.errors import Conflict, InvalidInput, TargetNotFound
+from holdfast.domain.tasks import TASK
 from holdfast.formats.foreign import Format
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def export(  # noqa: PLR0913, PLR0917 each is an option of the command line
     ] = None,
     subject: Annotated[str | None, typer.Option(metavar="KIND:KEY", help="Only of this subject.")] = None,
     thread_id: Annotated[str | None, typer.Option(metavar="ID", help="Only of this chain.")] = None,
+    task_name: Annotated[str | None, typer.Option(metavar="NAME", help="Only of tasks of this name.")] = None,
     session_id: Annotated[str | None, typer.Option(metavar="ID", help="Only of this working session.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="OWNER", help="Only of this owner.")] = None,
     since: Annotated[datetime | None, typer.Option(metavar="TIME", help="Only those asked for since, in UTC.")] = None,
@@ -70,6 +72,10 @@ def export(  # noqa: PLR0913, PLR0917 each is an option of the command line
     session = Session(context, database, as_json=as_json)
     if as_format not in {Format.BUNDLE, Format.ANALYSES}:
         raise UsageFailed(f"--format {as_format.value} can be imported, not exported")
+    if task_name is not None:
+        if subject is not None:
+            raise InvalidInput("A task's name is a subject: give one of them", field="task_name")
+        subject = f"{TASK}:{task_name}"
     where = _filter(kind, status, tag, subject, thread_id, session_id, owner, since, until)
     with session.open() as holdfast, _sink(file, force=force) as sink, _bar(session) as told:
         if as_format is Format.ANALYSES:
@@ -91,7 +97,7 @@ def import_(
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Bring in a bundle, an export of analyses, a SARIF log or runs of MLflow, beside what is kept.
+    """Bring in a bundle, an export of analyses, a SARIF log, runs of MLflow or an OTLP trace, beside what is kept.
 
     What is kept already stays as it is. After a kill the same command goes on where it was.
     """

@@ -23,6 +23,11 @@ def job_kind(processor: str) -> str:
     return f"{PROCESS_JOBS}{processor}"
 
 
+def feeds_an_index(kind: str) -> bool:
+    """Whether jobs of a kind are of indexes, which every store has of its own."""
+    return kind.startswith(PROCESS_JOBS) or kind == REBUILD_JOB
+
+
 def sync_jobs(processors: Sequence[str], keys: Sequence[int], analysis_id: str | None = None) -> list[NewJob]:
     """One job for each processor: make its index say of these analyses what is true by then.
 

@@ -23,12 +23,14 @@ class Belonging:
         thread_id: a conversation or chain of tasks.
         session_id: a working session.
         process_instance_id: one execution of a workflow engine's process.
+        client_ip: the address that it came from.
     """
 
     client_session_id: str = LOCAL_OWNER
     thread_id: str | None = None
     session_id: str | None = None
     process_instance_id: str | None = None
+    client_ip: str | None = None
 
     def context(self) -> Context:
         """The same as the surroundings of an analysis."""

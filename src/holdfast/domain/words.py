@@ -22,7 +22,8 @@ _LONGEST = 64
 # ASCII as it is compared, with a space for all that is no part of a word.
 _APART = {ord(letter): letter.lower() if letter.isalnum() else " " for letter in map(chr, range(128))}
 _TOO_LONG = re.compile(f" [^ ]{{{_LONGEST + 1}}}")
-_GRAM = 3
+GRAM = 3
+"""How many letters of a stretch are looked for together."""
 SPACE = "_"
 """Stands for what is between words in a gram; no word holds it."""
 
@@ -95,21 +96,26 @@ _RAW = re.compile(
 )
 
 
+def line_of(text: str) -> str:
+    """A text as stretches of it are looked for: its words, with ``SPACE`` between them."""
+    return SPACE.join(_WORD.findall(fold(text)))
+
+
 def grams(text: str, most: int = 1_000_000) -> list[str]:
     """The overlapping threes of a text's letters, so that a stretch of it is a sequence of them.
 
     The last ones are shorter: what is shorter than three letters is the beginning of one of them.
     """
-    line = SPACE.join(_WORD.findall(fold(text)))
-    return [line[place : place + _GRAM] for place in range(min(len(line), most))]
+    line = line_of(text)
+    return [line[place : place + GRAM] for place in range(min(len(line), most))]
 
 
 def stretch(text: str) -> tuple[list[str], bool]:
     """What a stretch of letters is looked for by in ``grams``: a sequence, and whether its last is a beginning only."""
-    line = SPACE.join(_WORD.findall(fold(text)))
-    if len(line) < _GRAM:
+    line = line_of(text)
+    if len(line) < GRAM:
         return ([line] if line else []), True
-    return [line[place : place + _GRAM] for place in range(len(line) - _GRAM + 1)], False
+    return [line[place : place + GRAM] for place in range(len(line) - GRAM + 1)], False
 
 
 def _is_run(word: str) -> bool:

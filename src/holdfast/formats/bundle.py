@@ -144,6 +144,7 @@ class Reader:
         identity: names this bundle among all: the header's digest.
         digest: what was read so far.
         number: the number of the line last read, from 1.
+        body: the row last read, as it is counted.
         footer: the footer, once it was read.
     """
 
@@ -153,6 +154,7 @@ class Reader:
     number: int
     footer: Footer | None
     _stream: IO[bytes]
+    body: bytes = b""
 
     @classmethod
     def open(cls, stream: IO[bytes]) -> "Reader":
@@ -196,7 +198,8 @@ class Reader:
             line = _line.decode(text)
         except msgspec.MsgspecError as error:
             raise InvalidBundle(f"Line {number} is damaged: {error}", line=number) from error
-        expected = self.digest.add(line.kind, text[:-_SUFFIX])
+        self.body = text[:-_SUFFIX]
+        expected = self.digest.add(line.kind, self.body)
         if line.chain != expected or text[-_SUFFIX:] != _HEAD + expected.encode() + _TAIL:
             raise InvalidBundle(
                 f"Line {number} is damaged, or lines before it are missing: its checksum does not fit", line=number

@@ -20,13 +20,14 @@ class Format(StrEnum):
     ANALYSES = "analyses"
     SARIF = "sarif"
     MLFLOW = "mlflow"
+    OTEL = "otel"
 
 
 class InvalidFile(InvalidInput):
     """The file is not of a format that can be imported."""
 
     code = "INVALID_FILE"
-    suggestions = ("Say with --format what it is: bundle, analyses, sarif or mlflow",)
+    suggestions = ("Say with --format what it is: bundle, analyses, sarif, mlflow or otel",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def detect(beginning: bytes) -> Format:
     marks = {
         Format.SARIF: (b'"$schema"', b'"runs"', b"sarif"),
         Format.MLFLOW: (b'"run_id"', b'"run_uuid"', b'"experiment_id"'),
+        Format.OTEL: (b'"resourceSpans"',),
         Format.ANALYSES: (b'"exported_at"', b'"analyses"', b'"total_count"'),
     }
     places = {
@@ -91,7 +93,7 @@ def detect(beginning: bytes) -> Format:
         places[Format.SARIF] = -1
     known = [(place, kind) for kind, place in places.items() if place >= 0]
     if not known:
-        raise InvalidFile("The file is no bundle, no export of analyses, no SARIF log and no MLflow run")
+        raise InvalidFile("The file is no bundle, no export of analyses, no SARIF log, no MLflow run and no OTLP trace")
     return min(known)[1]
 
 

@@ -11,11 +11,12 @@ from holdfast.domain.analysis import Analysis
 from holdfast.domain.checks import check_limit
 from holdfast.domain.errors import InvalidCursor, InvalidInput, ProcessorUnavailable
 from holdfast.domain.processing import Ranked
-from holdfast.domain.query import And, Or, Query, Text, parse, split, texts
+from holdfast.domain.query import And, Form, Or, Query, Text, parse, split, texts
 from holdfast.domain.snippets import Snippet, snippet
 from holdfast.processors.contract import Ranker, Wanted
 from holdfast.processors.fulltext import FullText
 from holdfast.processors.registry import Processors
+from holdfast.processors.substring import SubstringProcessor
 from holdfast.store import tables
 from holdfast.store.lists import Place
 from holdfast.store.search import condition, visible
@@ -30,6 +31,7 @@ _FACET_VALUES = 20
 _FUSION = 60
 FACETS = ("kind", "status", "tag", "owner")
 WORDS = FullText.name
+STRETCHES = SubstringProcessor.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class SearchService:
         if unknown:
             raise InvalidInput(f"There is no facet {', '.join(sorted(unknown))}; there are: {', '.join(FACETS)}")
         tree = parse(query)
-        ranked, filters = split(tree, _is_positive)
+        ranked, filters = split(tree, self._is_ranked)
         names = self._processors.check(by) if by else [WORDS]
 
         def look(uow: UnitOfWork) -> Found:
@@ -143,6 +145,12 @@ class SearchService:
             return Found(items=hits, next=found.next, facets=counted, is_ranked=found.is_ranked)
 
         return self._store.read(look)
+
+    def _is_ranked(self, query: Query) -> bool:
+        """Whether a part of a query says how well something fits; a stretch of letters of the whole text does not."""
+        if isinstance(query, And | Or):
+            return all(self._is_ranked(part) for part in query.parts)
+        return isinstance(query, Text) and not (query.form is Form.PART and STRETCHES in self._processors.enabled)
 
     def conversation(
         self,
@@ -207,12 +215,6 @@ def _group_column(by: str) -> sa.Column[str]:
     return columns[by]
 
 
-def _is_positive(query: Query) -> bool:
-    if isinstance(query, And | Or):
-        return all(_is_positive(part) for part in query.parts)
-    return isinstance(query, Text)
-
-
 class _Look:
     """One search in one state of the store."""
 
@@ -232,7 +234,13 @@ class _Look:
     def _matching(self, text: Text) -> sa.Select[tuple[int]]:
         words = self._processors.get(WORDS)
         assert isinstance(words, FullText)
-        return words.matching(self._generation(WORDS), text)
+        found = words.matching(self._generation(WORDS), text)
+        if text.form is Form.PART and STRETCHES in self._processors.enabled:
+            stretches = self._processors.get(STRETCHES)
+            assert isinstance(stretches, SubstringProcessor)
+            anywhere = stretches.matching(self._generation(STRETCHES), text.value)
+            return found if anywhere is None else anywhere
+        return found
 
     def _generation(self, name: str) -> int:
         if name not in self._generations:

@@ -7,14 +7,14 @@ from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.tasks import Belonging, Interaction, Task
 
-Keep = Callable[[dict[str, Any], Caller], Analysis]
+Keep = Callable[[dict[str, Any], str | None, Caller], Analysis]
 
 
 class TasksService:
     """The use cases of tasks; each keeps one analysis in one transaction."""
 
     def __init__(self, keep: Keep) -> None:
-        """Keep analyses by ``keep``, which is given the fields of a result and who asks."""
+        """Keep analyses by ``keep``, which is given the fields of a result, the request's own name and who asks."""
         self._keep = keep
 
     def store_task_analysis(  # noqa: PLR0913 the source's own names, all by keyword
@@ -36,6 +36,8 @@ class TasksService:
         latency_seconds: float | None = None,
         error: str | None = None,
         analysis_id: str | None = None,
+        idempotency_key: str | None = None,
+        client_ip: str | None = None,
         caller: Caller = LOCAL,
     ) -> Analysis:
         """Keep what a service has done; durable when this returns.
@@ -56,7 +58,9 @@ class TasksService:
             usage: figures by name.
             latency_seconds: how long it took.
             error: why it failed.
-            analysis_id: an id of your own.
+            analysis_id: an id of your own; the same content again is kept once.
+            idempotency_key: the request's own name: repeated, it is answered by what it led to.
+            client_ip: the address that it came from.
             caller: who asks, and owns it.
 
         Raises:
@@ -73,12 +77,12 @@ class TasksService:
             raw_response=raw_response,
             service_name=service_name,
             tags=tags,
-            belonging=_belonging(caller, thread_id, session_id, process_instance_id),
+            belonging=_belonging(caller, thread_id, session_id, process_instance_id, client_ip),
             error=error,
             usage=dict(usage or {}),
             latency_seconds=latency_seconds,
         )
-        return self._keep(task.analysis() | {"analysis_id": analysis_id}, caller)
+        return self._keep(task.analysis() | {"analysis_id": analysis_id}, idempotency_key, caller)
 
     def store_openai_interaction(  # noqa: PLR0913 as above
         self,
@@ -99,6 +103,8 @@ class TasksService:
         latency_seconds: float | None = None,
         error: str | None = None,
         analysis_id: str | None = None,
+        idempotency_key: str | None = None,
+        client_ip: str | None = None,
         caller: Caller = LOCAL,
     ) -> Analysis:
         """Keep a call of a language model; durable when this returns.
@@ -119,7 +125,9 @@ class TasksService:
             usage: tokens by name.
             latency_seconds: how long the answer took.
             error: why there is none.
-            analysis_id: an id of your own.
+            analysis_id: an id of your own; the same content again is kept once.
+            idempotency_key: the request's own name: repeated, it is answered by what it led to.
+            client_ip: the address that it came from.
             caller: who asks, and owns it.
 
         Raises:
@@ -136,20 +144,25 @@ class TasksService:
             service_name=service_name,
             operation=operation,
             tags=tags,
-            belonging=_belonging(caller, thread_id, session_id, process_instance_id),
+            belonging=_belonging(caller, thread_id, session_id, process_instance_id, client_ip),
             usage=dict(usage or {}),
             latency_seconds=latency_seconds,
             error=error,
         )
-        return self._keep(call.analysis() | {"analysis_id": analysis_id}, caller)
+        return self._keep(call.analysis() | {"analysis_id": analysis_id}, idempotency_key, caller)
 
 
 def _belonging(
-    caller: Caller, thread_id: str | None, session_id: str | None, process_instance_id: str | None
+    caller: Caller,
+    thread_id: str | None,
+    session_id: str | None,
+    process_instance_id: str | None,
+    client_ip: str | None,
 ) -> Belonging:
     return Belonging(
         client_session_id=caller.owner,
         thread_id=thread_id,
         session_id=session_id,
         process_instance_id=process_instance_id,
+        client_ip=client_ip,
     )

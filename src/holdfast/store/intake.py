@@ -10,14 +10,19 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from holdfast.domain.analysis import Status
 from holdfast.domain.errors import Conflict
+from holdfast.domain.processing import feeds_an_index, sync_jobs
 from holdfast.store import tables
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
+from holdfast.store.jobs import Jobs
 from holdfast.store.policies import (
     POLICIES,
     columns,
+    flat,
     is_taken,
+    key_width,
     parts,
     payload_columns,
     refers_to,
@@ -27,9 +32,12 @@ from holdfast.store.prepared import insert_into
 from holdfast.store.rows import Incoming, RowRefused, made_of, plain
 from holdfast.store.truths import differences
 
+_a = tables.analyses.c
 _m = tables.marks.c
 _p = tables.payloads.c
+_KEY = "key."
 _NAMED = 20
+_KEYS_AT_ONCE = 500
 
 
 class ImportTakenOver(Conflict):
@@ -48,6 +56,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         chain: the digest up to there.
         is_fresh: whether the store was empty when it began, so that the log's numbers are kept.
         skipping: whether the row that parts follow was there already.
+        latest: the newest analysis that was brought in, whose parts may still follow: it is not queued yet.
         added: rows brought in, by table.
         there: rows that were there already and are the same, by table.
         differing: rows that were there already and differ, by table.
@@ -59,6 +68,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     chain: str = ""
     is_fresh: bool = False
     skipping: bool = False
+    latest: str | None = None
     added: dict[str, int] = {}
     there: dict[str, int] = {}
     differing: dict[str, int] = {}
@@ -68,18 +78,20 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """What an import does in one transaction."""
 
-    def __init__(self, connection: sa.Connection, engine: Engine, counters: Counters) -> None:
-        """Work on ``connection``."""
+    def __init__(
+        self, connection: sa.Connection, engine: Engine, counters: Counters, jobs: Jobs, processors: Sequence[str]
+    ) -> None:
+        """Work on ``connection``; what comes in is queued for ``processors``."""
         self._connection = connection
         self._engine = engine
         self._counters = counters
+        self._jobs = jobs
+        self._processors = processors
 
     def is_empty(self) -> bool:
         """Whether nothing is kept here that an import could meet."""
         kept = (tables.analyses, tables.ledger, tables.jobs, tables.subjects, tables.payloads, tables.tokens)
-        return all(
-            self._connection.execute(sa.select(sa.literal(1)).select_from(t).limit(1)).first() is None for t in kept
-        )
+        return all(self._connection.execute(_any(table)).first() is None for table in kept)
 
     def find(self, name: str) -> State | None:
         """How far an import is; None when it has not begun, or is complete."""
@@ -114,9 +126,19 @@ class Intake:
         for table in tables.metadata.sorted_tables:
             for found in _in_turn(table, wanted.get(table.name, [])):
                 self._insert(table, found, tally)
+        self._queue(tally.ready(), now)
         after = tally.state(line=rows[-1].line, chain=chain)
         self._note(name, after, now)
         return after
+
+    def _queue(self, analysis_ids: Sequence[str], now: Any) -> None:
+        """Queue analyses, which have all their parts, for every index; one that has not ended has nothing to say."""
+        if not (self._processors and analysis_ids):
+            return
+        ended = [status.value for status in Status if status.ended]
+        select = sa.select(_a.id, _a.analysis_id).where(_a.analysis_id.in_(analysis_ids), _a.status.in_(ended))
+        rows = self._connection.execute(select.order_by(_a.id))
+        self._jobs.enqueue([job for key, name in rows for job in sync_jobs(self._processors, [key], name)], now)
 
     def offer_payloads(self, rows: Sequence[Incoming]) -> None:
         """Bring payloads in once more that went in the meantime, since nothing referred to them yet."""
@@ -124,8 +146,11 @@ class Intake:
         missing = self._missing({values["hash"] for values in made})
         self._write(tables.payloads, [values for values in made if values["hash"] in missing])
 
-    def finish(self, name: str) -> None:
-        """Set the counters right, and forget the mark."""
+    def finish(self, name: str, now: Any) -> None:
+        """Queue what is left, set the counters right, and forget the mark."""
+        state = self.find(name)
+        if state is not None and state.latest is not None:
+            self._queue([state.latest], now)
         self.reconcile()
         self.forget(name)
 
@@ -140,12 +165,16 @@ class Intake:
             self._counters.add(name, true - said)
         return wrong
 
-    def clear(self) -> None:
-        """Drop everything that an import could bring."""
+    def clear(self, now: Any) -> None:
+        """Drop everything that an import could bring; indexes are told of it."""
+        keys = list(self._connection.execute(sa.select(_a.id)).scalars()) if self._processors else []
         self._connection.execute(sa.delete(tables.counters))
         for table in reversed(tables.metadata.sorted_tables):
             if is_taken(table.name, secrets=True):
-                self._connection.execute(sa.delete(table))
+                delete, rows = sa.delete(table), POLICIES[table.name].rows
+                self._connection.execute(delete if rows is None else delete.where(rows))
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            self._jobs.enqueue(sync_jobs(self._processors, keys[start : start + _KEYS_AT_ONCE]), now)
 
     def _note(self, name: str, state: State, now: Any) -> None:
         insert = insert_into(self._connection)(tables.marks)
@@ -163,6 +192,8 @@ class Intake:
         found: dict[str, list[dict[str, Any]]] = {}
         for table, values in made:
             policy = POLICIES[table.name]
+            if table is tables.jobs and feeds_an_index(values["kind"]):
+                continue
             if policy.part_of is not None:
                 is_there = tally.skipping
             else:
@@ -183,11 +214,22 @@ class Intake:
         """Those of the rows that are there, by key, with what can be compared."""
         key = POLICIES[table.name].key
         compared = [c for c in columns(table) if refers_to(c) is None and not isinstance(c.type, sa.LargeBinary)]
-        wanted = [tuple(values[name] for name in key) for values in rows]
-        where = _among([table.c[name] for name in key], wanted)
-        select = sa.select(*(sa.type_coerce(c, plain(c)).label(c.name) for c in compared)).where(where)
-        found = [dict(row._mapping) for row in self._connection.execute(select)]
-        return {tuple(row[name] for name in key): row for row in found}
+        named = {tuple(values[name] for name in key): flat(values[name] for name in key) for values in rows}
+        wanted = self._resolved(table, set(named.values()))
+        if not wanted:
+            return {}
+        parts_of_key = [table.c[name] for name in key]
+        select = sa.select(
+            *(sa.type_coerce(c, plain(c)).label(f"{_KEY}{c.name}") for c in parts_of_key),
+            *(sa.type_coerce(c, plain(c)).label(c.name) for c in compared),
+        ).where(_among(parts_of_key, list(wanted.values())))
+        found = {tuple(row[: len(key)]): dict(row._mapping) for row in self._connection.execute(select)}
+        shown = {place: {c.name: row[c.name] for c in compared} for place, row in found.items()}
+        return {
+            name: shown[place]
+            for name, whole in named.items()
+            if (place := wanted.get(whole)) is not None and place in shown
+        }
 
     def _insert(self, table: sa.Table, rows: list[dict[str, Any]], tally: "_Tally") -> None:
         policy = POLICIES[table.name]
@@ -197,13 +239,7 @@ class Intake:
             self._give_way(table.c[policy.gives_way], rows)
         if policy.holds_for:
             self._end(table, rows)
-        for column in columns(table):
-            target = refers_to(column)
-            if target is not None:
-                numbers = self._numbers(target, {row[column.name] for row in rows if row[column.name] is not None})
-                for row in rows:
-                    if row[column.name] is not None:
-                        row[column.name] = numbers[row[column.name]]
+        self._refer(table, rows)
         self._count_references(table, rows)
         if policy.renumbered is not None:
             transaction = self._engine.transaction_number(self._connection)
@@ -216,6 +252,19 @@ class Intake:
             newest = max(row[policy.renumbered] for row in rows)
             self._engine.number_beyond(self._connection, table.c[policy.renumbered], newest)
         tally.added[table.name] += len(rows)
+        if table is tables.analyses:
+            tally.analyses += [row["analysis_id"] for row in rows]
+
+    def _refer(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Put the numbers that rows have here in the place of the keys by which they are referred to."""
+        for column in columns(table):
+            target = refers_to(column)
+            if target is None:
+                continue
+            referring = [row for row in rows if row[column.name] is not None]
+            numbers = self._numbers(target, {row[column.name] for row in referring})
+            for row in referring:
+                row[column.name] = numbers[row[column.name]]
 
     def _write(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -276,26 +325,44 @@ class Intake:
         """The numbers that rows have here, by what they are named in the bundle."""
         if not keys:
             return {}
-        policy = POLICIES[table.name]
+        found = self._there(table, keys)
+        missing = sorted(map(repr, keys - found.keys()))
+        if missing:
+            raise RowRefused(f"A row refers to {missing[0]} of {table.name}, which is not in the bundle")
+        return found
+
+    def _there(self, table: sa.Table, keys: set[Any]) -> dict[Any, int]:
+        """The numbers of those rows that are there."""
         number = surrogate(table)
         assert number is not None
-        split = {key: key if isinstance(key, tuple) else (key,) for key in keys}
-        if policy.part_of is not None:
-            parent = refers_to(table.c[policy.part_of])
-            assert parent is not None
-            size = 1 - len(policy.key)
-            outer = {
-                key: (head[0] if len(head) == 1 else head) for key, whole in split.items() for head in (whole[:size],)
-            }
-            numbers = self._numbers(parent, set(outer.values()))
-            split = {key: (numbers[outer[key]], *whole[size:]) for key, whole in split.items()}
-        named = [table.c[name] for name in policy.key]
-        select = sa.select(number, *named).where(_among(named, list(split.values())))
+        wanted = self._resolved(table, {key if isinstance(key, tuple) else (key,) for key in keys})
+        if not wanted:
+            return {}
+        named = [table.c[name] for name in POLICIES[table.name].key]
+        select = sa.select(number, *named).where(_among(named, list(wanted.values())))
         found = {tuple(row[1:]): row[0] for row in self._connection.execute(select)}
-        missing = [key for key, whole in split.items() if whole not in found]
-        if missing:
-            raise RowRefused(f"A row refers to {missing[0]!r} of {table.name}, which is not in the bundle")
-        return {key: found[whole] for key, whole in split.items()}
+        known = {key: wanted.get(key if isinstance(key, tuple) else (key,)) for key in keys}
+        return {key: found[whole] for key, whole in known.items() if whole in found}
+
+    def _resolved(self, table: sa.Table, keys: set[tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Keys with this store's numbers for the rows that they name; what names one that is not here is left out."""
+        made: dict[tuple[Any, ...], tuple[Any, ...]] = dict.fromkeys(keys, ())
+        place = 0
+        for name in POLICIES[table.name].key:
+            target = refers_to(table.c[name])
+            size = 1 if target is None else key_width(target)
+            heads = {key: key[place : place + size] for key in made}
+            place += size
+            if target is None:
+                made = {key: (*made[key], head[0]) for key, head in heads.items()}
+                continue
+            numbers = self._there(target, {_single(head) for head in heads.values()})
+            made = {
+                key: (*made[key], number)
+                for key, head in heads.items()
+                if (number := numbers.get(_single(head))) is not None
+            }
+        return made
 
     def _count_references(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         counts = Counter(row[name] for name in payload_columns(table) for row in rows if row[name] is not None)
@@ -322,6 +389,7 @@ class _Tally:
         self._before = before
         self.is_fresh = before.is_fresh
         self.skipping = before.skipping
+        self.analyses = [] if before.latest is None else [before.latest]
         self.added = Counter(before.added)
         self.there = Counter(before.there)
         self._differing = Counter(before.differing)
@@ -332,12 +400,17 @@ class _Tally:
         if len(self._named) < _NAMED:
             self._named.append(" ".join([name, *(str(values[part]) for part in POLICIES[name].key)]))
 
+    def ready(self) -> list[str]:
+        """The analyses whose parts are all there."""
+        return self.analyses[:-1]
+
     def state(self, *, line: int, chain: str) -> State:
         return msgspec.structs.replace(
             self._before,
             line=line,
             chain=chain,
             skipping=self.skipping,
+            latest=self.analyses[-1] if self.analyses else None,
             added=dict(self.added),
             there=dict(self.there),
             differing=dict(self._differing),
@@ -359,6 +432,16 @@ def _in_turn(table: sa.Table, rows: list[dict[str, Any]]) -> Iterator[list[dict[
         beside.add(row[key[0]] if len(key) == 1 else tuple(row[name] for name in key))
     if some:
         yield some
+
+
+def _any(table: sa.Table) -> sa.Select[Any]:
+    select = sa.select(sa.literal(1)).select_from(table).limit(1)
+    rows = POLICIES[table.name].rows
+    return select if rows is None else select.where(rows)
+
+
+def _single(key: tuple[Any, ...]) -> Any:
+    return key[0] if len(key) == 1 else key
 
 
 def _among(named: Sequence[sa.ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> sa.ColumnElement[bool]:

@@ -4,7 +4,7 @@ Every table has a policy, and a test fails for one that has none. A table of its
 what is derived, or of this installation only, is not taken along and says why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from graphlib import TopologicalSorter
@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from holdfast.domain.processing import PROCESS_JOBS, REBUILD_JOB
 from holdfast.store import tables
 
 # Given the selected analyses: which rows of the table belong to them.
@@ -45,6 +46,7 @@ class TablePolicy:
             comes ended when it was decided.
         unique: a unique column of a log; a row whose value is there already is there already.
         renumbered: the log's number, which is kept where the log was empty.
+        rows: which of its rows are taken along at all; all of them when None.
         last: it comes after all others: work whose analysis is not there yet would be taken for done with.
         rows_at_once: how many are read at a time.
         ascii_order: the order's text is the same in every collation, and an index gives it.
@@ -63,6 +65,7 @@ class TablePolicy:
     holds_for: tuple[str, ...] = ()
     unique: str | None = None
     renumbered: str | None = None
+    rows: sa.ColumnElement[bool] | None = None
     last: bool = False
     rows_at_once: int = 500
     ascii_order: bool = False
@@ -136,6 +139,10 @@ POLICIES: dict[str, TablePolicy] = {
         fixed={"lease_until": 0},
         same=("kind", "payload", "analysis_id", "created_at"),
         unique="unique_key",
+        # Indexes are not taken along, nor is what feeds them: it names analyses by this store's numbers.
+        rows=sa.and_(
+            sa.not_(tables.jobs.c.kind.startswith(PROCESS_JOBS, autoescape=True)), tables.jobs.c.kind != REBUILD_JOB
+        ),
         last=True,
         belongs=_named(tables.jobs.c.analysis_id),
     ),
@@ -222,6 +229,18 @@ def refers_to(column: sa.Column[Any]) -> sa.Table | None:
         return None
     target = _target(column)
     return target.table if target is surrogate(target.table) else None
+
+
+def key_width(table: sa.Table) -> int:
+    """How many values name a row, where a row that its key refers to is named by all of its own."""
+    return sum(
+        1 if (target := refers_to(table.c[name])) is None else key_width(target) for name in POLICIES[table.name].key
+    )
+
+
+def flat(key: Iterable[Any]) -> tuple[Any, ...]:
+    """A key with the parts of the keys that it refers to among its own."""
+    return tuple(inner for part in key for inner in (part if isinstance(part, list | tuple) else (part,)))
 
 
 def payload_columns(table: sa.Table) -> list[str]:

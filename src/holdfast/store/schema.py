@@ -9,8 +9,8 @@ from holdfast.domain.errors import NoDatabase, SchemaNewer, SchemaOutdated, Stor
 from holdfast.store.engine import Engine
 
 # The newest revision in migrations/versions; a test holds the two together.
-HEAD = "0007"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+HEAD = "0008"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Alembic tells its environment through a module what to do: one at a time in a process.
 _ALEMBIC = threading.Lock()

@@ -13,7 +13,7 @@ from holdfast.domain.errors import StoreCorrupt
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.lists import Filter, conditions
-from holdfast.store.policies import POLICIES, columns, parts, refers_to, roots, surrogate
+from holdfast.store.policies import POLICIES, columns, flat, parts, refers_to, roots, surrogate
 from holdfast.store.rows import plain
 from holdfast.store.types import Json
 
@@ -82,8 +82,9 @@ class Outflow:
         return [table for table in roots(secrets=False) if POLICIES[table.name].belongs is not None]
 
     def _conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        belongs = POLICIES[table.name].belongs
-        return [] if self._chosen is None or belongs is None else [belongs(self._chosen)]
+        policy = POLICIES[table.name]
+        found = [] if policy.rows is None else [policy.rows]
+        return found if self._chosen is None or policy.belongs is None else [*found, policy.belongs(self._chosen)]
 
     def _open(self, table: sa.Table, opened: contextlib.ExitStack) -> Iterator["_Row"]:
         statement, shape = self._statement(table)
@@ -110,12 +111,7 @@ class Outflow:
                 continue
             selected.append(sa.type_coerce(column, plain(column)).label(column.name))
             if target is not None:
-                other = target.alias(f"{column.name}_")
-                source = source.outerjoin(other, other.c[_surrogate(target).name] == column)
-                selected.extend(
-                    sa.type_coerce(other.c[part], plain(target.c[part])).label(f"{column.name}.{part}")
-                    for part in POLICIES[target.name].key
-                )
+                source = _joined(source, column, target, column.name, selected)
         source, order, where = self._place(table, source)
         return sa.select(*selected).select_from(source).where(*where).order_by(*order), shape
 
@@ -157,7 +153,7 @@ class _Shape:
     def __init__(self, table: sa.Table) -> None:
         self._table = table
         self._policy = POLICIES[table.name]
-        self._references = {c.name: POLICIES[t.name].key for c in columns(table) if (t := refers_to(c)) is not None}
+        self._references = {c.name: _parts_of_key(t) for c in columns(table) if (t := refers_to(c)) is not None}
         self._columns = [c for c in columns(table) if c.name != self._policy.part_of]
 
     def row(self, found: Mapping[str, Any]) -> _Row:
@@ -217,7 +213,7 @@ class _Cursors:
         """A row and its parts."""
         yield row.kind, row.values
         if self.parts:
-            key = [inner for name in self.key for inner in _flat(row.values[name])]
+            key = list(flat(row.values[name] for name in self.key))
             for part in self.parts:
                 yield from part.of(row.number, key[0] if len(key) == 1 else key)
 
@@ -232,8 +228,32 @@ def _cursors(table: sa.Table, opened: Any) -> _Cursors:
     return _Cursors(POLICIES[table.name].key, inner)
 
 
-def _flat(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _joined(
+    source: sa.FromClause,
+    column: sa.ColumnElement[Any],
+    target: sa.Table,
+    name: str,
+    selected: list[sa.ColumnElement[Any]],
+) -> sa.FromClause:
+    """``source`` with the row that ``column`` refers to, and those that its key refers to; their keys are selected."""
+    other = target.alias(f"{name}_")
+    source = source.outerjoin(other, other.c[_surrogate(target).name] == column)
+    for part in POLICIES[target.name].key:
+        further = refers_to(target.c[part])
+        if further is None:
+            selected.append(sa.type_coerce(other.c[part], plain(target.c[part])).label(f"{name}.{part}"))
+        else:
+            source = _joined(source, other.c[part], further, f"{name}.{part}", selected)
+    return source
+
+
+def _parts_of_key(table: sa.Table) -> tuple[str, ...]:
+    """The names of what names a row of the table, in order."""
+    found: list[str] = []
+    for name in POLICIES[table.name].key:
+        target = refers_to(table.c[name])
+        found += [name] if target is None else [f"{name}.{part}" for part in _parts_of_key(target)]
+    return tuple(found)
 
 
 def _surrogate(table: sa.Table) -> sa.Column[Any]:

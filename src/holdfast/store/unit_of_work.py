@@ -131,7 +131,7 @@ class UnitOfWork:
         self.rate_limits = RateLimits(connection, engine, now)
         self.retention = Retention(connection, engine)
         self.outflow = partial(Outflow, connection, engine)
-        self.intake = Intake(connection, engine, self.counters)
+        self.intake = Intake(connection, engine, self.counters, self.jobs, processors)
         self.integrity = Integrity(connection, engine, self.counters)
         self.comparisons = Comparisons(connection)
         self.repositories = Repositories(connection, engine)

@@ -12,7 +12,7 @@ from holdfast.domain.freshness import Level
 from holdfast.domain.subjects import Subject
 from holdfast.services.results import NewResult
 
-_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 _RUN_ONLY = ("target", "force", "priority", "timeout_seconds")
 _RESULT_ONLY = (
     "result",
@@ -78,7 +78,7 @@ class NewAnalysis(Incoming):
     timeout_seconds: float | None = Field(default=None, ge=0, le=LARGEST)
     ttl_seconds: float | None = Field(default=None, gt=0, le=LARGEST, description="How long to keep it; null for ever.")
     max_retrievals: int | None = Field(default=None, gt=0, le=LARGEST)
-    analysis_id: str | None = Field(default=None, pattern=_ID, description="An id of your own.")
+    analysis_id: str | None = Field(default=None, pattern=ID, description="An id of your own.")
     client_session_id: str | None = Field(default=None, min_length=1, max_length=256, description="Whose it is.")
     thread_id: str | None = Field(default=None, min_length=1, max_length=256)
     session_id: str | None = Field(default=None, min_length=1, max_length=256)

@@ -79,7 +79,7 @@ class TransferService:
         self._store.read(look)
 
     def import_analyses(self, source: IO[bytes], kind: Format | None = None, *, told: Told = _silent) -> Imported:
-        """Bring in what a file holds: a bundle, an export of analyses, a SARIF log, runs of MLflow.
+        """Bring in what a file holds: a bundle, an export of analyses, a SARIF log, runs of MLflow, an OTLP trace.
 
         To do it again does no harm: what is kept already stays as it is.
 
@@ -118,13 +118,14 @@ class TransferService:
         if source.seekable():
             # What is not whole is refused before any of it is in.
             start = source.tell()
-            total = bundles.check_bundle(source, told)[1].rows
+            total = bundles.check_bundle(source, told).footer.rows
             source.seek(start)
         return BundleImport(self._store, self._run(), told).run(source, total=total)
 
     def check(self, source: IO[bytes], *, told: Told = _silent) -> tuple[Header, Footer]:
         """Read a bundle to its end, and keep nothing; see ``import_bundle`` for the errors."""
-        return bundles.check_bundle(source, told)
+        checked = bundles.check_bundle(source, told)
+        return checked.header, checked.footer
 
     def restore(self, source: IO[bytes], *, force: bool = False, told: Told = _silent) -> Imported:
         """Make the store what a bundle holds, and see that it is.
@@ -140,14 +141,15 @@ class TransferService:
             NotEqual: something else wrote to the store meanwhile.
         """
         start = source.tell()
-        header, footer = bundles.check_bundle(source, told)
+        checked = bundles.check_bundle(source, told)
+        header, footer = checked.header, checked.footer
         if header.selection is not None:
             raise InvalidBundle("The bundle is of selected analyses, not of a whole store: import it instead")
         source.seek(start)
         name = f"restore:{footer.sha256}"
         self._check_empty(self._store, name, force=force)
         done = BundleImport(self._store, self._run(), told, clear=True, name=name).run(source, total=footer.rows)
-        bundles.compare(footer, bundles.footer_of(self._store, secrets=header.secrets, told=told))
+        bundles.compare(checked.kept, bundles.footer_of(self._store, secrets=header.secrets, told=told))
         return done
 
     def move_to(self, target: Store, *, force: bool = False, told: Told = _silent) -> Imported:

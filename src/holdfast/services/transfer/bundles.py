@@ -7,9 +7,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
 from typing import IO, Any
 
+import msgspec
 import zstandard
 
 from holdfast.domain.errors import Conflict
+from holdfast.domain.processing import feeds_an_index
 from holdfast.formats.bundle import (
     NAME,
     VERSION,
@@ -35,6 +37,7 @@ _ROWS_AT_ONCE = 1000
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _TOLD_EVERY = 1000
 _RESULTS = "payloads"
+_JOBS = "jobs"
 
 
 class StoreNotEmpty(Conflict):
@@ -56,6 +59,13 @@ class NotEqual(Conflict):
 
     code = "NOT_EQUAL"
     suggestions = ("See that nothing else writes to the target, and begin anew with --force",)
+
+
+class BundleNewer(InvalidBundle):
+    """A newer Holdfast wrote the bundle."""
+
+    code = "BUNDLE_NEWER"
+    suggestions = ("Install the Holdfast that wrote it, or a newer one",)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,19 +145,41 @@ def footer_of(store: Store, *, secrets: bool, told: Told) -> Footer:
     return digest.footer()
 
 
-def check_bundle(source: IO[bytes], told: Told) -> tuple[Header, Footer]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A bundle that was read to its end.
+
+    Attributes:
+        header: its header.
+        footer: its footer.
+        kept: the footer of what is kept of it: those of older schemas have rows that are not taken along any more.
+    """
+
+    header: Header
+    footer: Footer
+    kept: Footer
+
+
+def check_bundle(source: IO[bytes], told: Told) -> Checked:
     """Read a bundle to its end, and keep nothing.
 
     Raises:
-        InvalidBundle: it is damaged or cut off; the message names the line.
+        InvalidBundle: it is damaged or cut off, or of a newer schema; the message names the line.
     """
     reader = Reader.open(source)
+    _check_schema(reader.header)
+    kept = Digest()
     for line in reader.lines():
         if reader.number % _TOLD_EVERY == 0:
             told("lines checked", reader.number, None)
-        del line
+        if not _is_passed_over(line):
+            kept.add(line.kind, reader.body)
     assert reader.footer is not None
-    return reader.header, reader.footer
+    return Checked(header=reader.header, footer=reader.footer, kept=kept.footer())
+
+
+def _is_passed_over(line: Line) -> bool:
+    return line.kind == _JOBS and feeds_an_index(msgspec.json.decode(line.row["kind"], type=str))
 
 
 class BundleImport:
@@ -184,7 +216,7 @@ class BundleImport:
         for batch in _batches(reader.lines(), reader):
             state = self._put(name, state, batch, reader)
             self._told("rows", reader.digest.rows, total)
-        self._store.write(lambda uow: uow.intake.finish(name))
+        self._store.write(lambda uow: uow.intake.finish(name, uow.now))
         self._told("rows", reader.digest.rows, reader.digest.rows)
         assert reader.footer is not None
         _log.info("imported", extra={"added": state.added, "there": state.there, "differing": state.differing})
@@ -198,7 +230,7 @@ class BundleImport:
 
     def _begin(self, uow: UnitOfWork, name: str) -> State:
         if self._clear and uow.intake.find(name) is None:
-            uow.intake.clear()
+            uow.intake.clear(uow.now)
         return uow.intake.begin(name, self._by, uow.now)
 
     def _pass_over(self, reader: Reader, state: State) -> None:
@@ -270,7 +302,12 @@ def _size(line: Line) -> int:
 
 def _check_schema(header: Header) -> None:
     if header.schema not in schema.REVISIONS:
-        raise InvalidBundle(f"The bundle has schema {header.schema}, this Holdfast knows up to {schema.HEAD}", line=1)
+        raise BundleNewer(
+            f"The bundle has schema {header.schema}, this Holdfast knows up to {schema.HEAD}",
+            line=1,
+            found=header.schema,
+            known=schema.HEAD,
+        )
 
 
 def _selection(where: Filter) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from holdfast.domain.checks import check_kind, check_metrics, check_tags
 from holdfast.domain.errors import UnknownDocument
 from holdfast.domain.events import Event
 from holdfast.domain.fingerprint import code_hash, fingerprint
-from holdfast.formats import analyses, mlflow, sarif
+from holdfast.formats import analyses, mlflow, otel, sarif
 from holdfast.formats.foreign import Foreign, Format, InvalidFile
 from holdfast.services.transfer.bundles import Imported, Told
 from holdfast.store.analyses import Stored
@@ -41,6 +41,8 @@ def read(source: IO[bytes], kind: Format) -> Iterator[Foreign]:
     content = source.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise InvalidFile("The file is larger than 1 GiB")
+    if kind is Format.OTEL:
+        return otel.analyses(content.decode("utf-8", "replace"))
     try:
         document = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -104,6 +104,9 @@ analyses = sa.Table(
     index_where("deleted_at IS NOT NULL", "client_session_id", "deleted_at", "id"),
     index_where("retrieval_count >= max_retrievals", "max_retrievals", "id"),
     index_where("is_anonymous", "is_anonymous", "created_at", "id"),
+    # A number that was in use once never comes back: Qdrant and Neo4j know an analysis by it, and hear later that it
+    # is gone.
+    sqlite_autoincrement=True,
 )
 
 tags = sa.Table(
