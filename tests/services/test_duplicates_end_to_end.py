@@ -1,4 +1,4 @@
-"""A library of ten thousand tracks, from the search to the next one: reuse, changes, kill -9, cancel."""
+"""A library, from the search to the next one: reuse, changes, kill -9, cancel."""
 
 import itertools
 import os
@@ -24,17 +24,17 @@ _HOLDFAST = str(Path(sys.executable).with_name("holdfast"))
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     path = tmp_path / "Library.xml"
-    write_sample(path, tracks=10_000)
+    write_sample(path, tracks=2_000)
     return path
 
 
 @pytest.fixture
 def hf(database: str) -> Iterator[Holdfast]:
-    with holdfast.open(database, processes=1, lease_seconds=2.0) as hf:
+    with holdfast.open(database, processes=1, lease_seconds=10.0) as hf:
         yield hf
 
 
-def test_ten_thousand_tracks(hf: Holdfast, database: str, library: Path) -> None:
+def test_from_one_search_to_the_next(hf: Holdfast, database: str, library: Path) -> None:
     duplicates = hf.duplicates
     phases: list[str] = []
     found = duplicates.find_duplicates_with_persistence(
@@ -42,8 +42,8 @@ def test_ten_thousand_tracks(hf: Holdfast, database: str, library: Path) -> None
     )
     analysis_id, totals = found["analysis_id"], found["metadata"]["totals"]
     assert found["metadata"]["status"] == "completed"
-    assert totals["total_tracks_analyzed"] == totals["library_track_count"] == 10_000
-    assert totals["total_groups_found"] == len(found["duplicate_groups"]) > 1000
+    assert totals["total_tracks_analyzed"] == totals["library_track_count"] == 2_000
+    assert totals["total_groups_found"] == len(found["duplicate_groups"]) > 200
     named = [phase for phase, _ in itertools.groupby(phases) if phase]
     known = ["Loading Tracks", "Analyzing Similarities", "Cross-referencing iTunes", "Saving Results"]
     assert named
@@ -72,7 +72,7 @@ def test_ten_thousand_tracks(hf: Holdfast, database: str, library: Path) -> None
     with pytest.raises(SearchUnderWay):
         duplicates.quick_refresh()
     running = refreshed.analysis.analysis_id
-    environment = os.environ | {"HOLDFAST_DATABASE_URL": database, "HOLDFAST_LEASE_SECONDS": "2"}
+    environment = os.environ | {"HOLDFAST_DATABASE_URL": database, "HOLDFAST_LEASE_SECONDS": "10"}
     worker = subprocess.Popen([_HOLDFAST, "worker"], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: hf.get_analysis(running).status is not Status.QUEUED, 60, "the search to begin")
