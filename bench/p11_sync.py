@@ -1,12 +1,14 @@
 """P11: many writers of one branch, in four processes, under each way of settling them; many branches in one batch.
 
 Updates count as lost when a merged counter does not come to as many as were written, when the branch does not end with
-the latest version, or when what a writer was told is not kept.
+the latest version, or when what a writer was told is not kept. Stale writes must be answered with both versions.
 """
 
 import multiprocessing
+import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from bench.report import Options, Report, quantile, run
 from holdfast.domain.errors import VersionConflict
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.sync import Strategy
+from holdfast.store.branches import KEPT_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,33 +35,53 @@ def measure(options: Options, report: Report) -> None:
     with floors.stores(options, report) as found:
         for stores in found:
             _writers(options, report, stores)
+            _ends(options, report, stores)
             _batches(options, report, stores)
 
 
 def _writers(options: Options, report: Report, stores: Stores) -> None:
     each = options.pick(5, 1_000)
     total = _PROCESSES * _THREADS * each
-    for strategy in (Strategy.LATEST_WINS, Strategy.MERGE):
+    for way in (Strategy.LATEST_WINS, Strategy.MERGE, _GUARDED):
         url = stores.fresh()
         with holdfast.open(url) as hf:
             hf.repositories.store_repository("r")
             hf.sync.sync_branch_metadata("r", BranchInfo(name="main", declared_at=_START, metadata={"n": 0}))
             began = time.perf_counter()
-            _in_processes(url, each, strategy)
+            _in_processes(url, each, way)
             seconds = time.perf_counter() - began
             kept = hf.repositories.get_branch("r", "main")
             latest = f"{_PROCESSES * _THREADS * each:09}"
-            found = kept.metadata["n"] if strategy is Strategy.MERGE else total * (kept.commit_sha == latest)
-            name = f"{stores.dialect}: 32 writers x {each:,} updates of one branch, {strategy}"
+            found = total * (kept.commit_sha == latest) if way is Strategy.LATEST_WINS else kept.metadata["n"]
+            name = f"{stores.dialect}: 32 writers x {each:,} updates of one branch, {way}"
             report.add("P11", f"{name}: lost updates", total - found, "", goal="0", met=found == total)
             report.add("P11", f"{name}: updates", total / seconds, "/s")
 
 
-def _in_processes(url: str, each: int, strategy: Strategy) -> None:
+def _ends(options: Options, report: Report, stores: Stores) -> None:
+    """How often 32 writers at once end with the latest version."""
+    runs = options.pick(3, 100)
+    with holdfast.open(stores.fresh()) as hf, ThreadPoolExecutor(_PROCESSES * _THREADS) as pool:
+        hf.repositories.store_repository("r")
+        chance = random.Random(7)
+        right = 0
+        for run in range(runs):
+            places = list(range(_PROCESSES * _THREADS))
+            chance.shuffle(places)
+
+            def write(place: int, run: int = run) -> None:
+                at = _START + timedelta(microseconds=place)
+                hf.sync.sync_branch_metadata("r", BranchInfo(name=f"b{run}", commit_sha=str(place), declared_at=at))
+
+            list(pool.map(write, places))
+            right += hf.repositories.get_branch("r", f"b{run}").commit_sha == str(len(places) - 1)
+    name = f"{stores.dialect}: runs of {runs} that end with the latest of 32 versions"
+    report.add("P11", name, right, "", goal=f"{runs}", met=right == runs)
+
+
+def _in_processes(url: str, each: int, way: str) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=_process, args=(url, number, each, strategy.value)) for number in range(_PROCESSES)
-    ]
+    processes = [context.Process(target=_process, args=(url, number, each, str(way))) for number in range(_PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:
@@ -66,8 +89,8 @@ def _in_processes(url: str, each: int, strategy: Strategy) -> None:
         assert process.exitcode == 0, "a writer failed"
 
 
-def _process(url: str, process: int, each: int, strategy: str) -> None:
-    write: Callable[..., None] = _merged if strategy == Strategy.MERGE else _declared
+def _process(url: str, process: int, each: int, way: str) -> None:
+    write: Callable[..., None] = _WAYS[way]
     with holdfast.open(url, sync_counters=("metadata.n",)) as hf:
         failed: list[BaseException] = []
 
@@ -110,6 +133,30 @@ def _merged(hf: holdfast.Holdfast, writer: int, number: int) -> None:
         except VersionConflict:
             continue
         return
+
+
+def _guarded(hf: holdfast.Holdfast, writer: int, number: int) -> None:
+    """One more than what was read, refused where that is not the present version."""
+    while True:
+        kept = hf.repositories.get_branch("r", "main")
+        info = BranchInfo(
+            name="main",
+            metadata=kept.metadata | {"n": kept.metadata["n"] + 1, f"w{writer}": number},
+            declared_at=kept.declared_at + timedelta(microseconds=1),
+        )
+        try:
+            hf.sync.sync_branch_metadata("r", info, expected_version=kept.version)
+        except VersionConflict as stale:
+            told = stale.details
+            assert told["current"]["metadata"]["n"] > kept.metadata["n"], "a stale write was not told what is kept"
+            if told["version"] - kept.version < KEPT_VERSIONS:
+                assert told["base"]["metadata"] == kept.metadata, "a stale write was not told what it began with"
+            continue
+        return
+
+
+_GUARDED = "guarded"
+_WAYS = {Strategy.LATEST_WINS.value: _declared, Strategy.MERGE.value: _merged, _GUARDED: _guarded}
 
 
 def _batches(options: Options, report: Report, stores: Stores) -> None:

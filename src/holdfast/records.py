@@ -10,7 +10,7 @@ from holdfast.domain.comparison import Change, Comparison, FindingChange
 from holdfast.domain.conflicts import Conflict
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import LedgerEntry
-from holdfast.domain.findings import Finding, Metric
+from holdfast.domain.findings import Finding, FindingItem, Metric
 from holdfast.domain.freshness import Age, Changes
 from holdfast.domain.jobs import Job, Schedule
 from holdfast.domain.processing import Processing
@@ -256,7 +256,8 @@ def auto_refresh(value: AutoRefresh) -> Record:
 def finding(ordinal: int, value: Finding) -> Record:
     """A finding with its place in the order."""
     known = {name: getattr(value, name) for name in Finding.__slots__}
-    return {"ordinal": ordinal, **known, "severity": value.severity.value}
+    items = [{name: getattr(item, name) for name in FindingItem.__slots__} for item in value.items]
+    return {"ordinal": ordinal, **known, "severity": value.severity.value, "items": items}
 
 
 def metric(value: Metric) -> Record:

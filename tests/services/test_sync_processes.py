@@ -20,8 +20,25 @@ from holdfast.domain.sync import Strategy
 url, process, threads, each = sys.argv[1], *map(int, sys.argv[2:])
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
+def guarded(hf):
+    while True:
+        kept = hf.repositories.get_branch("r", "guarded")
+        info = BranchInfo(name="guarded", metadata={"n": kept.metadata["n"] + 1})
+        try:
+            hf.sync.sync_branch_metadata("r", info, expected_version=kept.version)
+        except VersionConflict as stale:
+            # Both versions: what is kept now, and what was written against, unless that is too long ago.
+            told = stale.details
+            assert told["version"] > kept.version
+            assert told["current"]["metadata"]["n"] > kept.metadata["n"]
+            if told["version"] - kept.version < 64:
+                assert told["base"]["metadata"] == kept.metadata
+            continue
+        return
+
 def write(hf, writer):
     for number in range(each):
+        guarded(hf)
         place = number * 1000 + (writer * 7) % 32
         at = START + timedelta(seconds=place)
         hf.sync.sync_branch_metadata("r", BranchInfo(name="latest", commit_sha=f"{place:09}", declared_at=at))
@@ -60,7 +77,9 @@ print("done")
 def test_no_update_is_lost(database: str) -> None:
     with holdfast.open(database) as hf:
         hf.repositories.store_repository("r")
-        hf.repositories.store_branches("r", [BranchInfo(name="merged", metadata={"n": 0})])
+        hf.repositories.store_branches(
+            "r", [BranchInfo(name=name, metadata={"n": 0}) for name in ("merged", "guarded")]
+        )
         arguments = [str(number) for number in (_THREADS, _EACH)]
         processes = [spawn_python(_WRITE, database, str(number), *arguments) for number in range(_PROCESSES)]
         for process in processes:
@@ -75,8 +94,9 @@ def test_no_update_is_lost(database: str) -> None:
         writers = {f"w{writer}": _EACH - 1 for writer in range(_PROCESSES * _THREADS)}
         assert merged == {"n": merged["n"]} | writers
         assert hf.repositories.get_branch("r", "latest").commit_sha == f"{(_EACH - 1) * 1000 + 31:09}"
+        assert hf.repositories.get_branch("r", "guarded").metadata == {"n": merged["n"]}
         names = [one.name for one in hf.repositories.get_branches("r").items]
-        assert names == ["latest", "merged", *(f"new-{number}" for number in range(_EACH))]
+        assert names == ["guarded", "latest", "merged", *(f"new-{number}" for number in range(_EACH))]
 
 
 _CONFLICT = """

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.store.refs import ReadBack
 
 _ALL = 1000
+_NAME = 20
 
 RepoId = Annotated[str, typer.Argument(metavar="REPO", help="The repository's id; `holdfast repo list` has them.")]
 Limit = Annotated[int, typer.Option(min=1, max=_ALL, metavar="NUMBER", help="How many at most.")]
@@ -82,7 +83,8 @@ def _progress(session: Session) -> "Iterator[Callable[[str], Told]]":
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    # The name last: it is what is cropped where there is no room.
+    from holdfast.cli.views import crop
+
     columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
     with Progress(*columns, console=session.err, transient=True) as bar:
         shown = bar.add_task("", total=None)
@@ -90,7 +92,7 @@ def _progress(session: Session) -> "Iterator[Callable[[str], Told]]":
         def of(name: str) -> "Told":
             def told(read: int, total: int) -> None:
                 doing = "reading" if read < total else "keeping"
-                bar.update(shown, description=f"{doing} {text.safe(name)}", completed=read, total=total)
+                bar.update(shown, description=f"{doing} {crop(text.safe(name), _NAME)}", completed=read, total=total)
                 if read == total:
                     # What is quicker than the next picture has been shown all the same.
                     bar.refresh()
