@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from holdfast.domain.ports import Analyzer, Outcome, Request, RunContext
     from holdfast.domain.progress import Phase, Progress
     from holdfast.domain.subjects import Subject
-    from holdfast.services.analyses import Submission
     from holdfast.services.results import NewResult
+    from holdfast.services.submissions import Submission
     from holdfast.tracking import TrackedRun, current
 
 __version__ = "0.1.0"
@@ -52,7 +52,7 @@ _WHERE = {
     "Severity": "domain.findings",
     "Status": "domain.analysis",
     "Subject": "domain.subjects",
-    "Submission": "services.analyses",
+    "Submission": "services.submissions",
     "TrackedRun": "tracking",
     "analysis": "default",
     "current": "tracking",

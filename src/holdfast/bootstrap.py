@@ -36,7 +36,7 @@ from holdfast.processors.graph.walks import Neighbourhood, Path
 from holdfast.processors.registry import Processors
 from holdfast.services import Handler
 from holdfast.services.accounts import AccountsService
-from holdfast.services.analyses import AnalysesService, Submission
+from holdfast.services.analyses import AnalysesService
 from holdfast.services.branch_history import BranchHistoryService
 from holdfast.services.cache_entries import CacheEntriesService
 from holdfast.services.comparison import ComparisonService
@@ -53,6 +53,7 @@ from holdfast.services.results import NewResult, ResultsService
 from holdfast.services.retention import Horizons, RetentionService, Sweep, SweepHandler
 from holdfast.services.runs import RunHandler
 from holdfast.services.search import Found, SearchService
+from holdfast.services.submissions import Submission, SubmissionsService
 from holdfast.services.sync import SyncService
 from holdfast.services.tasks import TasksService
 from holdfast.services.tracking import TrackHandler, TrackingService
@@ -94,6 +95,7 @@ class Holdfast:
     Attributes:
         settings: how it is set up.
         registry: the analyzers; register your own with ``registry.register``.
+        submissions: requests for analyses.
         analyses: the use cases that change analyses.
         results: those of results that were made elsewhere, and of giving results out.
         tasks: what services have done and language models have answered.
@@ -149,7 +151,7 @@ class Holdfast:
         self.store = Store(self.engine, self._clock, enabled, self._span)
         self.processors = Processors(self.engine, enabled, settings.all_processor_options(), processor_classes)
         rules = settings.rules()
-        self.analyses = AnalysesService(
+        self.submissions = SubmissionsService(
             self.store,
             self.registry,
             self._clock,
@@ -159,6 +161,7 @@ class Holdfast:
             max_attempts=settings.run_attempts,
             rules=rules,
         )
+        self.analyses = AnalysesService(self.store, max_attempts=settings.run_attempts, rules=rules)
         self.results = ResultsService(self.store, self._clock, self._ids, rules=rules)
         self.tasks = TasksService(lambda about, caller: self.results.store([NewResult(**about)], caller=caller)[0])
         self.queries = QueriesService(self.store, rules)
@@ -205,7 +208,7 @@ class Holdfast:
             RunHandler(self.store, self.registry, spread),
             TrackHandler(),
             SweepHandler(self.retention),
-            RefreshHandler(self.store, self.analyses.prepare, refresh.kind),
+            RefreshHandler(self.store, self.submissions.prepare, refresh.kind),
             CheckHandler(
                 self.refresh,
                 freshness,
@@ -287,8 +290,8 @@ class Holdfast:
         return self.results.store(results, idempotency_key=idempotency_key)
 
     def submit(self, /, kind: str, target: str, **options: Any) -> Submission:
-        """Ask for an analysis, to be run by a worker; see ``AnalysesService.submit`` for the options."""
-        return self.analyses.submit(kind, target, **options)
+        """Ask for an analysis, to be run by a worker; see ``SubmissionsService.submit`` for the options."""
+        return self.submissions.submit(kind, target, **options)
 
     def analyze(self, kind: str, target: str, **options: Any) -> Analysis:
         """Run an analysis in a worker of this process, or get the kept result; returns when it has ended.

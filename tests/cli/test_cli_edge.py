@@ -16,7 +16,7 @@ from tests.analyzers.code.gitrepo import GitRepo
 from tests.cli.conftest import COMMAND, Cli
 
 import holdfast
-from holdfast.cli.app import app
+from holdfast.cli.commands import app
 from holdfast.cli.errors import MEANINGS, ExitCode, exit_code
 from holdfast.domain import errors
 from holdfast.store.engine import Engine

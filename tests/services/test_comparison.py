@@ -101,7 +101,7 @@ def test_a_chain_of_refreshes(database: str) -> None:
         ids = [hf.submit("sample", "it").analysis.analysis_id]
         for number in range(4):
             settle(hf, *begin(hf), ended(Status.COMPLETED, {"n": number}, number))
-            ids.append(hf.analyses.refresh(ids[-1]).analysis.analysis_id)
+            ids.append(hf.submissions.refresh(ids[-1]).analysis.analysis_id)
         assert hf.comparison.chain(ids[-1]) == ids[::-1]
         assert hf.comparison.chain(ids[-1], limit=2) == ids[:-3:-1]
         assert hf.comparison.chain(ids[0]) == ids[:1]

@@ -385,14 +385,14 @@ def test_what_anonymous_clients_store_is_kept_for_a_while(hf: Holdfast, clock: F
         ],
         caller=CLIENT,
     )
-    submitted = hf.analyses.submit("sample", "here", caller=CLIENT).analysis
+    submitted = hf.submissions.submit("sample", "here", caller=CLIENT).analysis
     for analysis in (stored, submitted):
         assert (analysis.is_anonymous, analysis.ttl_seconds, analysis.max_retrievals) == (True, 3600, 10)
         assert (analysis.context.client_session_id, analysis.context.client_ip) == ("client", "10.0.0.1")
     assert (shorter.ttl_seconds, shorter.max_retrievals) == (5, 10)
     assert hf.get_analysis(stored.analysis_id) == stored
     with pytest.raises(Forbidden):
-        hf.analyses.submit("sample", "here", context=Context(client_session_id="bob"), caller=CLIENT)
+        hf.submissions.submit("sample", "here", context=Context(client_session_id="bob"), caller=CLIENT)
     known = Caller(name="known", owner="known", role=Role.WRITER)
     assert hf.results.store([NewResult(kind="sample", result=1)], caller=known)[0].ttl_seconds is None
     clock.advance(3600)

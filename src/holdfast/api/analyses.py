@@ -97,7 +97,7 @@ def refresh_analysis(
 ) -> Response:
     """Run the same analysis anew, as a new one that says what it replaces; the old result stays readable."""
     store.limits.hit("start", caller)
-    submission = store.analyses.refresh(
+    submission = store.submissions.refresh(
         analysis_id,
         params=how.params,
         timeout_seconds=how.timeout_seconds,

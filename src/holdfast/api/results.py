@@ -57,7 +57,7 @@ async def create_analysis(request: Request) -> Response:
             headers = {"location": _place(kept), "etag": render.etag_of(kept, age)}
             return render.json(records.analysis(kept, age), 201, headers)
         store.limits.hit("start", caller)
-        submission = store.analyses.submit(
+        submission = store.submissions.submit(
             new.kind, new.target, **new.as_submission(caller.owner, ip), idempotency_key=key, caller=caller
         )
         analysis = submission.analysis

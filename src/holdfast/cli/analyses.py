@@ -20,7 +20,7 @@ from holdfast.domain.errors import HoldfastError, InvalidInput
 
 if TYPE_CHECKING:
     from holdfast.bootstrap import Holdfast
-    from holdfast.services.analyses import Submission
+    from holdfast.services.submissions import Submission
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The analysis: its id, or enough of its beginning.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Analyses: their ids, or enough of the beginnings.")]

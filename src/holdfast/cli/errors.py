@@ -104,3 +104,11 @@ def exit_code(error: errors.HoldfastError) -> ExitCode:
 def exit_code_of(status: Status) -> ExitCode:
     """The exit status of an analysis that was waited for."""
     return _BY_STATUS.get(status, ExitCode.OK)
+
+
+class OutputClosed(BaseException):
+    """Whoever read standard output went away."""
+
+
+class Pressed(BaseException):
+    """Ctrl-C."""

@@ -163,7 +163,7 @@ def refresh(
         if len(named) == 1:
             from holdfast.cli.running import tell_queued
 
-            return tell_queued(session, holdfast, holdfast.analyses.refresh(find_id(holdfast, named[0])).analysis)
+            return tell_queued(session, holdfast, holdfast.submissions.refresh(find_id(holdfast, named[0])).analysis)
         from rich.text import Text
 
         repo_id, branch_name = named

@@ -311,7 +311,7 @@ class Submitted(Protocol):
 
 
 class Prepare(Protocol):
-    """Makes a request for an analysis definite; see ``AnalysesService.prepare``."""
+    """Makes a request for an analysis definite; see ``SubmissionsService.prepare``."""
 
     def __call__(
         self,

@@ -95,7 +95,7 @@ class ResultsService:
 
         Args:
             results: the results; their ids must differ from each other.
-            idempotency_key: names the request, see ``AnalysesService.submit``; the results must be one owner's then.
+            idempotency_key: names the request, see ``SubmissionsService.submit``; the results must be one owner's then.
             caller: who stores them; what an anonymous one stores is kept only for a while.
 
         Returns:

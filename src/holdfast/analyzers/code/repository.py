@@ -18,7 +18,7 @@ GIT_ERRORS = (pygit2.GitError, KeyError, ValueError, OSError)
 
 _WINDOW_BYTES = 1 << 20
 _MAPPED_BYTES = 16 << 20
-_CACHE_BYTES = 20 << 20
+_CACHE_BYTES = 14 << 20
 _WALK_CACHE_BYTES = 2 << 20
 _CACHED_TREE_BYTES = 128 << 10
 _MAX_DEPTH = 100
