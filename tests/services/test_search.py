@@ -329,3 +329,16 @@ def test_filters_are_what_they_say(database: str, world: list[Any], queries: lis
         for query in queries:
             wanted = {one.analysis_id for one, row in zip(kept, world, strict=True) if fits(query, one, row[3])}
             assert found(hf, show(query)) == wanted, show(query)
+
+
+def test_rebuilt_page_of_many(hf: Holdfast) -> None:
+    """More than one statement takes, and more than one page holds: the last one counts as much as the first."""
+    stored = hf.store_analyses([NewResult(kind="text", result={"t": f"number{n}"}) for n in range(731)])
+    work(hf)
+    hf.processing.rebuild()
+    work(hf)
+    for n in (0, 99, 100, 499, 500, 730):
+        assert found(hf, f"number{n}") == {stored[n].analysis_id}
+    assert len(found(hf, "number*")) == 100
+    (status,) = (one for one in hf.processing.status() if one.is_enabled)
+    assert (status.generation, status.is_building, status.counts) == (2, False, {"completed": 731})
