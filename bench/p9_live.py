@@ -46,7 +46,7 @@ def _measure(options: Options, report: Report, stores: Stores) -> None:
     watchers, number = options.pick(50, 500), options.pick(12, 120)
     with _service(url) as (port, process):
         watched = asyncio.run(_watch(url, port, process, watchers, number))
-    _tell(report, f"{stores.dialect}: {watchers} watchers", watched)
+    _tell(report, stores.dialect, f"{stores.dialect}: {watchers} watchers", watched)
 
 
 class _Watched:
@@ -148,7 +148,7 @@ async def _figures(port: int) -> dict[str, int]:
     return figures
 
 
-def _tell(report: Report, label: str, watched: _Watched) -> None:
+def _tell(report: Report, dialect: str, label: str, watched: _Watched) -> None:
     for what, received in (("event", watched.events), ("progress", watched.progress)):
         late = [(at - watched.committed[n]) * 1000 for found in received for n, at in found]
         for part, name in ((0.5, "p50"), (0.95, "p95")):
@@ -159,8 +159,12 @@ def _tell(report: Report, label: str, watched: _Watched) -> None:
     faults = sum([n for n, _ in found] != whole for found in watched.events)
     report.add("P9", f"{label}, who lacked an event or got it twice", faults, "", goal="0", met=not faults)
     queries = watched.figures["of_ticks"] / watched.figures["ticks"]
+    # PostgreSQL is asked first which transactions are complete.
+    least = 2 if dialect == "sqlite" else 3
     # A tick may have begun before, or not have ended.
-    report.add("P9", f"{label}, queries a tick", queries, "", goal="2, however many", met=abs(queries - 2) < 0.2)
+    report.add(
+        "P9", f"{label}, queries a tick", queries, "", goal=f"{least}, however many", met=abs(queries - least) < 0.2
+    )
     report.add("P9", f"{label}, other queries", watched.figures["all"] - watched.figures["of_ticks"], "")
     report.add("P9", f"{label}, ticks", watched.figures["ticks"] / watched.seconds, "/s")
     report.add("P9", f"{label}, service's processor time", 100 * watched.cpu / watched.seconds, "%")
