@@ -46,6 +46,7 @@ def test_found_page_by_page_and_by_its_owner_only(both: tuple[Holdfast, httpx.Cl
     assert {row["processor"]: row["status"] for row in rows} == {
         "fulltext": "completed",
         "graph": "skipped",
+        "substring": "skipped",
         "vector": "skipped",
     }
     assert http.get(f"{place}/processing", headers=bob).status_code == 404

@@ -31,6 +31,7 @@ def test_from_waiting_to_found(url: str, capfd: pytest.CaptureFixture[str]) -> N
     assert {row["processor"]: row["status"] for row in before["items"]} == {
         "fulltext": "pending",
         "graph": "skipped",
+        "substring": "skipped",
         "vector": "skipped",
     }
     assert json.loads(said(capfd, "process", "--processor-type", "fulltext", "--limit", "1", "--json")) == {
