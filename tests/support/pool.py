@@ -22,6 +22,7 @@ _SHAPE = " UNION ALL ".join(
     + [
         "SELECT 'statistics', sum(relpages), sum(reltuples)::bigint FROM pg_class WHERE oid >= 16384",
         _SETTINGS,
+        "SELECT version_num, count(*), 0 FROM alembic_version GROUP BY version_num",
     ]
 )
 _SIZE = "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'i', 't')"
