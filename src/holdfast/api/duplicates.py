@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from holdfast import duplicate_records, records
+from holdfast import records
 from holdfast.api import render, targets
 from holdfast.api.body import parsed
 from holdfast.api.cursors import Cursors
@@ -18,6 +18,7 @@ from holdfast.domain.access import Caller
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.context import Context
 from holdfast.domain.triage import KIND
+from holdfast.records import duplicates as duplicate_records
 from holdfast.services.submissions import Submission
 from holdfast.store.lists import Filter
 

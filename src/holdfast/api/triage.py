@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from holdfast import duplicate_records, records
+from holdfast import records
 from holdfast.api import render
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Store, Writer, body_of
@@ -15,6 +15,7 @@ from holdfast.api.params import LIST_LIMIT, AnalysisId, Cursor, Limit
 from holdfast.api.schemas import duplicates as schemas
 from holdfast.domain.exporting import Format
 from holdfast.domain.triage import Action, Sort
+from holdfast.records import duplicates as duplicate_records
 from holdfast.store.triage import GroupFilter
 
 router = APIRouter(prefix="/api/v1/duplicates", tags=["duplicates"])

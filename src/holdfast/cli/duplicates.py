@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast import duplicate_records, records
+from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.analyses import Id, named_params
 from holdfast.cli.errors import ExitCode
 from holdfast.cli.session import AsJson, Database, Session, find_id
 from holdfast.domain.context import LOCAL_OWNER, Context
 from holdfast.domain.triage import Action, Sort
+from holdfast.records import duplicates as duplicate_records
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

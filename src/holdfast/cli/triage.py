@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast import duplicate_records
 from holdfast.cli import text
 from holdfast.cli.analyses import Id
 from holdfast.cli.errors import ExitCode, UsageFailed
 from holdfast.cli.session import AsJson, Database, Session, find_id
 from holdfast.domain.exporting import Format
 from holdfast.domain.triage import Action, KeepStrategy
+from holdfast.records import duplicates as duplicate_records
 
 if TYPE_CHECKING:
     from holdfast.services.triage import Decided

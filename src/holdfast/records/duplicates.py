@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.domain.exporting import Export, Exported
 from holdfast.domain.triage import Action, Choice, Impact
-from holdfast.records import Record, time
+from holdfast.records.common import Record, time
 
 if TYPE_CHECKING:
     from holdfast.duplicate_ages import Aged
