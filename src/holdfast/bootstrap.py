@@ -41,7 +41,7 @@ from holdfast.services.feed import Feed
 from holdfast.services.freshness import FreshnessService
 from holdfast.services.integrity import IntegrityService
 from holdfast.services.jobs import JobsService
-from holdfast.services.processing import ProcessHandler, ProcessingService, RebuildHandler
+from holdfast.services.processing import Indexing, ProcessHandler, ProcessingService, RebuildHandler
 from holdfast.services.queries import QueriesService
 from holdfast.services.refresh import CheckHandler, RefreshHandler, RefreshService
 from holdfast.services.relations import RelationsService
@@ -199,7 +199,8 @@ class Holdfast(Library):
             rules=rules,
         )
         self.feed = Feed(self.store)
-        self.processing = ProcessingService(self.store, self.processors)
+        self._indexing = Indexing(self.store, self.processors)
+        self.processing = ProcessingService(self.store, self.processors, self._indexing)
         self.search = SearchService(self.store, self.processors)
         self.relations = RelationsService(self.store, self.processors)
         self._handlers = {handler.kind: handler for handler in (*self._own_handlers(), *handlers)}
@@ -235,8 +236,8 @@ class Holdfast(Library):
                 timedelta(days=settings.dead_job_days),
             ),
             WatchHandler(self.watcher),
-            RebuildHandler(self.processing, self.processors.enabled),
-            *(ProcessHandler(self.processing, name, settings.process_batch_size) for name in self.processors.enabled),
+            RebuildHandler(self._indexing, self.processors.enabled),
+            *(ProcessHandler(self._indexing, name, settings.process_batch_size) for name in self.processors.enabled),
         ]
 
     def close(self) -> None:

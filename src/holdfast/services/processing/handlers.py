@@ -14,7 +14,7 @@ from holdfast.domain.processing import (
     job_kind,
 )
 from holdfast.services import Effect, GivenBack, Lease, Settling
-from holdfast.services.processing.service import ProcessingService, halves, passes
+from holdfast.services.processing.indexing import Indexing, halves, passes
 from holdfast.store.processing import Mark
 from holdfast.store.unit_of_work import UnitOfWork
 
@@ -28,11 +28,11 @@ class ProcessHandler:
 
     is_long = False
 
-    def __init__(self, processing: ProcessingService, name: str, batch: int) -> None:
+    def __init__(self, indexing: Indexing, name: str, batch: int) -> None:
         """Work for the processor ``name``, ``batch`` analyses at a time."""
         self.kind = job_kind(name)
         self.batch = batch
-        self._processing = processing
+        self._indexing = indexing
         self._name = name
         self._failures = 0
         self._paused_until = 0.0
@@ -44,7 +44,7 @@ class ProcessHandler:
     def handle(self, job: Job, lease: Lease) -> Effect | None:
         """One job alone."""
         effects: list[Effect] = []
-        self._processing.sync(self._name, job.payload["keys"], effects.append)
+        self._indexing.sync(self._name, job.payload["keys"], effects.append)
         return effects[-1] if effects else None
 
     def handle_batch(self, jobs: Sequence[Job], lease: Lease, settling: Settling) -> None:
@@ -53,7 +53,7 @@ class ProcessHandler:
             raise GivenBack
         try:
             keys = [key for job in jobs for key in job.payload["keys"]]
-            self._processing.sync(self._name, keys, lambda effect: settling.settle(jobs, effect))
+            self._indexing.sync(self._name, keys, lambda effect: settling.settle(jobs, effect))
         except ProcessorUnavailable as error:
             self._postpone(jobs, error, settling)
         except Exception as error:
@@ -93,9 +93,9 @@ class RebuildHandler:
     is_long = True
     batch = 1
 
-    def __init__(self, processing: ProcessingService, enabled: Sequence[str]) -> None:
-        """Build with ``processing`` what is enabled."""
-        self._processing = processing
+    def __init__(self, indexing: Indexing, enabled: Sequence[str]) -> None:
+        """Build with ``indexing`` what is enabled."""
+        self._indexing = indexing
         self._enabled = enabled
 
     def is_paused(self) -> bool:
@@ -108,10 +108,10 @@ class RebuildHandler:
         if name not in self._enabled:
             return None
         if "discard" in job.payload:
-            return self._processing.discard(name, job.payload["discard"])
-        if not self._processing.build(name, lambda: lease.lost() or lease.draining()):
+            return self._indexing.discard(name, job.payload["discard"])
+        if not self._indexing.build(name, lambda: lease.lost() or lease.draining()):
             raise GivenBack
-        return self._processing.swap(name)
+        return self._indexing.swap(name)
 
     def handle_batch(self, jobs: Sequence[Job], lease: Lease, settling: Settling) -> None:
         """One at a time."""
