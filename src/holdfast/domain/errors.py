@@ -300,6 +300,10 @@ class IllegalMove(Conflict):
     """The analysis cannot do that in its present status."""
 
     code = "ILLEGAL_MOVE"
+    suggestions = (
+        "See how it stands: `holdfast show ID`",
+        "A run whose worker was lost goes on by itself, in any worker, as soon as its lease ends",
+    )
 
 
 class SearchUnderWay(Conflict):
