@@ -161,12 +161,16 @@ _WAYS = {Strategy.LATEST_WINS.value: _declared, Strategy.MERGE.value: _merged, _
 
 def _batches(options: Options, report: Report, stores: Stores) -> None:
     url = stores.fresh()
+    rounds = options.pick(5, 15)
     with holdfast.open(url) as hf:
-        for repo_id in ("r", "floor"):
+        new = []
+        for repo_id in ("floor", *(f"r{number}" for number in range(rounds)), "r"):
             hf.repositories.store_repository(repo_id)
-        began = time.perf_counter()
-        _sync(hf, "r", [BranchInfo(name=_name(number), commit_sha="c", declared_at=_START) for number in range(_BATCH)])
-        _tell(report, stores, "new", [time.perf_counter() - began])
+            said = [BranchInfo(name=_name(number), commit_sha="c", declared_at=_START) for number in range(_BATCH)]
+            began = time.perf_counter()
+            _sync(hf, repo_id, said)
+            new.append(time.perf_counter() - began)
+        _tell(report, stores, "new", new)
         _sync(hf, "floor", _said(0))
         floor = _Floor(url)
         moved: list[float] = []
@@ -183,7 +187,6 @@ def _batches(options: Options, report: Report, stores: Stores) -> None:
             floor.move(turn + 1)
             least.append(time.perf_counter() - began)
 
-        rounds = options.pick(5, 15)
         floors.taking_turns(rounds, move, move_least)
         floor.close()
         _tell(report, stores, "all moved", moved, least)
