@@ -198,12 +198,20 @@ def test_drain(database: str, is_long: bool) -> None:
         assert {code for code, _ in doer.told} == {"WORKER_DRAINED"}
 
 
-def test_idle_worker_stops_at_once(database: str) -> None:
-    with opened(database) as hf:
-        worker = hf.worker()
-        worker.idle_seconds = 600
+def test_idle_worker_stops_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_holdfast(database, process_interval=600) as hf:
+        worker, idle, wait = hf.worker(), threading.Event(), hf.store.bell.wait
+
+        def noted(count: int, seconds: float) -> None:
+            # It may wait for less while it knows of a job that comes due.
+            if seconds > 100:
+                idle.set()
+            wait(count, seconds)
+
+        monkeypatch.setattr(hf.store.bell, "wait", noted)
         with working(worker) as thread:
-            wait_until(lambda: worker._jobs.counts() == {}, 60, "it to run")
+            assert idle.wait(60)
+            wait_until(lambda: hf.jobs.counts() == {}, 60, "what is done at the start")
             worker.stop()
             thread.join(60)
             assert not thread.is_alive()
