@@ -51,6 +51,15 @@ def test_which_place_decides(
     assert (found.settings.database_url, str(found.origins["database_url"])) == expected
 
 
+def test_variables_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCESS_INTERVAL", "30")
+    monkeypatch.setenv("AUTO_PROCESS_ANALYSES", "false")
+    monkeypatch.setenv("HOLDFAST_PROCESSORS", "fulltext,vector_store,graph_db")
+    found = read_settings()
+    assert (found.process_interval, found.auto_process_analyses) == (30.0, False)
+    assert found.enabled_processors() == ("fulltext", "vector", "graph")
+
+
 def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_configuration().file is None
     (tmp_path / "user" / "holdfast.toml").write_text("concurrency = 2")

@@ -141,9 +141,9 @@ class AsyncHoldfast:
             return await self.wait(submission.analysis.analysis_id)
 
     @contextlib.asynccontextmanager
-    async def working(self, *, concurrency: int | None = None) -> AsyncIterator[Worker]:
+    async def working(self, *, concurrency: int | None = None, without: Sequence[str] = ()) -> AsyncIterator[Worker]:
         """See ``Holdfast.working``."""
-        working = self.sync.working(concurrency=concurrency)
+        working = self.sync.working(concurrency=concurrency, without=without)
         worker = await self.in_thread(working.__enter__)
         try:
             yield worker
@@ -166,6 +166,7 @@ class AsyncHoldfast:
     cancel_analysis = _Threaded(Holdfast.cancel_analysis)
     delete_analysis = _Threaded(Holdfast.delete_analysis)
     get_analysis = _Threaded(Holdfast.get_analysis)
+    get_analysis_by_id = _Threaded(Holdfast.get_analysis_by_id)
     get_analysis_progress = _Threaded(Holdfast.get_analysis_progress)
     get_findings = _Threaded(Holdfast.get_findings)
     get_latest_analysis = _Threaded(Holdfast.get_latest_analysis)

@@ -20,7 +20,7 @@ from holdfast.domain.errors import (
     StoreUnavailable,
 )
 from holdfast.domain.ports import Clock, IdSource
-from holdfast.domain.processing import job_kind
+from holdfast.domain.processing import REBUILD_JOB, job_kind, processor_name
 from holdfast.domain.progress import Phase, Progress
 from holdfast.domain.refresh import CHECK_JOB, WATCH_JOB
 from holdfast.domain.repositories import Refs
@@ -405,7 +405,10 @@ class Holdfast(Library):
         """
         self._schedule_all()
         self.processing.prepare()
-        skipped = {job_kind(name) for name in without}
+        left = {processor_name(name) for name in without}
+        skipped = {job_kind(name) for name in left}
+        if left and left.issuperset(self.processors.enabled):
+            skipped.add(REBUILD_JOB)
         return Worker(
             self.jobs,
             {kind: handler for kind, handler in self._handlers.items() if kind not in skipped},
@@ -413,6 +416,7 @@ class Holdfast(Library):
             name=worker_name(self._ids.random(4)),
             concurrency=concurrency or self.settings.concurrency,
             lease_seconds=self.settings.lease_seconds,
+            idle_seconds=self.settings.process_interval,
             span=self._span,
         )
 
@@ -432,9 +436,9 @@ class Holdfast(Library):
                 self.jobs.schedule(job, job, every)
 
     @contextmanager
-    def working(self, *, concurrency: int | None = None) -> Iterator[Worker]:
-        """A worker in a thread of this process, as long as the block lasts."""
-        worker = self.worker(concurrency=concurrency)
+    def working(self, *, concurrency: int | None = None, without: Sequence[str] = ()) -> Iterator[Worker]:
+        """A worker in a thread of this process, as long as the block lasts; see ``worker``."""
+        worker = self.worker(concurrency=concurrency, without=without)
         thread = threading.Thread(target=worker.run, name="holdfast-worker", daemon=True)
         thread.start()
         try:

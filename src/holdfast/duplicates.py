@@ -253,7 +253,7 @@ class Duplicates:
         where = Filter(client_session_id=user_id or caller.owner, kind=KIND)
         return self._queries.find(where, limit=limit, after=after, caller=caller).items
 
-    def refresh(
+    def refresh_analysis(
         self,
         analysis_id: str,
         *,
@@ -292,7 +292,7 @@ class Duplicates:
         latest = self.get_latest_analysis(user_id, search_term, caller=caller)
         if latest is None:
             raise AnalysisNotFound("There is no search yet whose parameters could be used again")
-        return self.refresh(latest.analysis_id, caller=caller)
+        return self.refresh_analysis(latest.analysis_id, caller=caller)
 
     def parameter_history(self, user_id: str | None = None, *, caller: Caller = LOCAL) -> list[ParameterChange]:
         """The searches of an owner, newest first, each with what it had other than the one before."""
@@ -321,10 +321,14 @@ class Duplicates:
         return self.searches.clean_up(user_id, caller=caller)
 
     def export_analysis_results(
-        self, analysis_id: str, form: str = "json", *, caller: Caller = LOCAL
+        self,
+        analysis_id: str,
+        format: str = "json",  # noqa: A002 the documented name
+        *,
+        caller: Caller = LOCAL,
     ) -> Iterator[bytes]:
         """A search as a file, in pieces; any of ``Format``."""
-        return self.exports.stream(analysis_id, Format(form), caller=caller)
+        return self.exports.stream(analysis_id, Format(format), caller=caller)
 
     def get_library_change_summary(self, since_analysis_id: str, *, caller: Caller = LOCAL) -> LibraryChanges:
         """What was added, modified and deleted since a search."""

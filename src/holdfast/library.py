@@ -64,6 +64,10 @@ class Library:
         """An analysis by its id."""
         return self.queries.get(analysis_id)
 
+    def get_analysis_by_id(self, analysis_id: str) -> Analysis:
+        """The same as ``get_analysis``: each of the two names is the one of a source document."""
+        return self.get_analysis(analysis_id)
+
     def get_latest_analysis(
         self, kind: str | None = None, *, subject: Subject | None = None, client_session_id: str | None = None
     ) -> Analysis | None:

@@ -19,8 +19,6 @@ from holdfast.store.bell import Bell
 _log = logging.getLogger(__name__)
 
 _BATCH = 100
-# A ring may be lost, so look without one now and then.
-_IDLE_SECONDS = 1.0
 _AFTER_STORE_ERROR_SECONDS = 0.5
 # How often a worker that always finds a job looks after lost jobs and schedules.
 _TEND_SECONDS = 0.25
@@ -117,6 +115,7 @@ class Worker:
         name: str,
         concurrency: int,
         lease_seconds: float,
+        idle_seconds: float = 1.0,
         span: Spans = no_span,
     ) -> None:
         """Prepare to work.
@@ -128,6 +127,7 @@ class Worker:
             name: the worker's name, of no other worker ever.
             concurrency: how many long jobs at once.
             lease_seconds: how long it may be silent before its jobs go to others.
+            idle_seconds: how long it waits at most: a ring may be lost, so it looks without one now and then.
             span: tells which job is being done.
         """
         self.name = name
@@ -144,7 +144,7 @@ class Worker:
         self._aside = [kind for kind, handler in handlers.items() if getattr(handler, "is_aside", False)]
         apart = {*self._aside, *self._batched}
         self._long = [kind for kind, handler in handlers.items() if handler.is_long and kind not in apart]
-        self.idle_seconds = _IDLE_SECONDS
+        self.idle_seconds = idle_seconds
         self._batch_size: int | None = None
         self._beside: threading.Thread | None = None
         self._drain = threading.Event()
@@ -172,8 +172,11 @@ class Worker:
         heart.start()
         threads: list[threading.Thread] = []
         try:
-            while not self._drain.is_set():
+            while True:
+                # Taken before it is asked whether to stop: the ring that tells of that cannot fall in between.
                 count = self._bell.count()
+                if self._drain.is_set():
+                    break
                 threads = [thread for thread in threads if thread.is_alive()]
                 # Asked before it looks for more: one that ends afterwards has kept what waits for it from being seen.
                 was_free = not threads and not self._is_any_lane_busy()
@@ -394,8 +397,11 @@ class Worker:
         while True:
             with self._mutex:
                 holds = dict(self._holds)
-            if self._drain.is_set() and not holds:
-                return
+            if self._drain.is_set():
+                # Here, as a signal's handler must not take the bell's lock.
+                self._bell.nudge()
+                if not holds:
+                    return
             if holds:
                 try:
                     kept = self._jobs.heartbeat(self.name, holds.keys())

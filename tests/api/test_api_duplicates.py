@@ -198,6 +198,9 @@ def test_deciding_over_http(world: tuple[Holdfast, httpx.Client]) -> None:
     shown = http.get(f"{place}/filter", params={"resolved": True}, headers=alice).json()["items"]
     assert [one["group_index"] for one in shown] == [0, 1, 2, 3, 4]
     assert shown[2]["resolution"]["goes"] == ["2a"]
+    gone = {track["track_id"]: track["deleted_at"] for track in shown[2]["tracks"] if not track["still_exists"]}
+    assert gone == {"2a": shown[2]["resolved_at"]}
+    assert {track["deleted_at"] for track in shown[0]["tracks"]} == {None}
     for body in (
         {"group_ids": [], "resolution_action": "deleted"},
         {"group_ids": ["g000000"], "resolution_action": "burnt"},

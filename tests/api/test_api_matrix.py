@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from holdfast.analyzers.duplicates import DuplicatesAnalyzer
 from holdfast.api.app import create_app
 from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Caller, Role
@@ -20,6 +22,7 @@ from holdfast.services.results import NewResult
 from holdfast.store import tables
 from holdfast.testing import FakeClock
 from tests.api.serving import LINT, UNLIMITED, bearer, served, token, without_names
+from tests.services.duplicates import group, keep, track
 from tests.services.samples import opened
 
 SECRET = "what-nobody-else-may-read"
@@ -31,8 +34,10 @@ TOLD = {
     ("GET", "/api/v1/persistence/analyses/{analysis_id}/availability"),
 }
 OPEN = {"/health", "/ready"}
-# Its document says so: it counts a retrieval.
-COUNTED = {"/api/v1/persistence/analyses/{client_id}"}
+# Their documents say so: a retrieval is counted, an export noted in the audit trail.
+COUNTED = {"/api/v1/persistence/analyses/{client_id}", "/api/v1/duplicates/analysis/{analysis_id}/export"}
+# What the library held is not kept with a result that was made elsewhere.
+UNKEPT = {"/api/v1/duplicates/analysis/{analysis_id}/library-changes"}
 # Signed, instead of by a token; and what a client of another name than the token's asks for.
 ONLY_SO = {"/api/v1/webhooks/push"}
 BODIES: dict[str, Any] = {
@@ -40,8 +45,9 @@ BODIES: dict[str, Any] = {
     "/api/v1/tasks": {"task_description": "t"},
     "/api/v1/interactions": {"model": "m", "request": {}},
     "/api/v1/tokens": {"name": "n"},
-    "/api/v1/duplicates/analyze": {"target": "/nowhere"},
+    "/api/v1/duplicates/analyze": {"target": str(Path(__file__).parent)},
     "/api/v1/duplicates/exports": {"analysis_id": UNKNOWN},
+    "/api/v1/duplicates/preferences": {"show_age_warnings": False},
     "/api/v1/duplicates/undo": {"batch_id": UNKNOWN},
     "/api/v1/duplicates/analysis/{analysis_id}/resolve": {"group_ids": ["g"], "resolution_action": "deleted"},
     "/api/v1/duplicates/analysis/{analysis_id}/delete": {"group_id": "g"},
@@ -98,6 +104,8 @@ class World:
         (kept,) = hf.results.store([new])
         self.analysis_id = kept.analysis_id
         self.repo_id, self.conflict_id = _keep_repository(hf)
+        doubles = group(SECRET, track("1", song_name=SECRET, location=SECRET), track("2"))
+        self.search_id = keep(hf, [doubles], subject=subject).analysis_id
         alice = Caller(name="alice", owner="alice")
         self.task_id = hf.refresh.schedule_refresh(self.repo_id, "feature/x", caller=alice).task_id
         expired = token(hf, "alice", expires_in_seconds=1)
@@ -124,10 +132,20 @@ class World:
         }
 
     def names(self) -> tuple[str, ...]:
-        return (self.analysis_id, self.repo_id, self.conflict_id, self.task_id, self.token_id, self.thread_id)
+        return (
+            self.analysis_id,
+            self.search_id,
+            self.repo_id,
+            self.conflict_id,
+            self.task_id,
+            self.token_id,
+            self.thread_id,
+        )
 
     def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
         is_real = analysis_id == self.analysis_id
+        if is_real and "/duplicates/" in path:
+            analysis_id = self.search_id
         filled = path.replace("{client_id}", analysis_id).replace("{analysis_id}", analysis_id)
         filled = filled.replace("{repo_id}", self.repo_id if is_real else UNKNOWN_REPO)
         filled = filled.replace("{conflict_id}", self.conflict_id if is_real else UNKNOWN)
@@ -162,8 +180,9 @@ def routes(hf: Holdfast) -> list[tuple[str, str]]:
 def world(database: str) -> Iterator[tuple[World, list[tuple[str, str]]]]:
     clock = FakeClock()
     settings: dict[str, Any] = UNLIMITED | {"anonymous_clients": True, "authentication": "token"}
-    settings |= {"processors": ("fulltext", "graph", "vector")}
+    settings |= {"processors": ("fulltext", "graph", "vector"), "target_roots": (Path("/"),)}
     with opened(database, clock, **settings) as hf, served(hf) as http:
+        hf.registry.register(DuplicatesAnalyzer)
         yield World(hf, http, clock), routes(hf)
 
 
@@ -217,7 +236,9 @@ def test_what_strangers_ask_for_is_there(world: tuple[World, list[tuple[str, str
             continue
         assert answer.status_code < 500, what
         assert answer.status_code not in {400, 401, 405, 412, 415, 422, 428}, what
-        if method == "GET" and any(name in path for name in NAMED):
+        if path in UNKEPT:
+            assert answer.json()["error"]["code"] == "MANIFEST_NOT_FOUND", what
+        elif method == "GET" and any(name in path for name in NAMED):
             assert answer.status_code in {200, 410}, what
 
 

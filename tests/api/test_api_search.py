@@ -58,6 +58,7 @@ def test_found_page_by_page_and_by_its_owner_only(both: tuple[Holdfast, httpx.Cl
     assert [(one["name"], one["is_building"]) for one in listed] == [
         ("fulltext", True),
         ("graph", False),
+        ("substring", False),
         ("vector", False),
     ]
     wrong = http.get("/api/v1/searches", params={"q": "walrus ("}, headers=alice)

@@ -18,6 +18,7 @@ import pytest
 
 import holdfast
 from holdfast.domain.access import Role
+from holdfast.domain.jobs import JobStatus
 from tests.analyzers.code.gitrepo import GitRepo
 from tests.cli.conftest import COMMAND
 from tests.support.marks import ONE_STORE
@@ -85,6 +86,22 @@ def test_an_analysis_is_run_beside_the_answers(database: str, tmp_path: Path) ->
         wait_until(lambda: http.get(place).json()["status"] == "completed", 60, "the analysis")
         assert http.get(f"{place}/result").status_code == 200
         end(process)
+
+
+def test_indexes_are_left_to_others_where_that_is_wanted(database: str, tmp_path: Path) -> None:
+    made = GitRepo(tmp_path / "app")
+    made.commit({"app.py": "def f(a):\n    return a\n"})
+    with holdfast.open(database, processors=("fulltext",)) as hf:
+        hf.store_analysis("note", 1)
+        with (
+            serving(database, AUTO_PROCESS_ANALYSES="false") as (process, address),
+            httpx.Client(base_url=address, timeout=30) as http,
+        ):
+            place = http.post("/api/v1/analyses", json={"kind": "code", "target": str(made.path)}).headers["location"]
+            wait_until(lambda: http.get(place).json()["status"] == "completed", 60, "the analysis")
+            assert {kind for kind, _ in hf.jobs.counts()} == {"process.fulltext", "processing.rebuild"}
+            assert hf.jobs.counts()["process.fulltext", JobStatus.READY] == 2
+            end(process)
 
 
 def test_several_processes_answer(database: str) -> None:

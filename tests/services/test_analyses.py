@@ -91,7 +91,7 @@ def new_result(analysis_id: str | None = "a", **fields: Any) -> NewResult:
 
 def test_what_was_stored_is_there(hf: Holdfast) -> None:
     (stored,) = hf.store_analyses([new_result()])
-    assert hf.get_analysis("a") == stored
+    assert hf.get_analysis("a") == hf.get_analysis_by_id("a") == stored
     assert hf.get_result("a") == {"n": [1, 2.5, None, "ü\0"]}
     assert hf.get_findings("a") == findings(3)
     assert hf.get_metrics("a") == {"found": 3}

@@ -68,7 +68,7 @@ def test_from_one_search_to_the_next(hf: Holdfast, database: str, library: Path)
     assert not duplicates.get_refresh_recommendations(analysis_id).freshness.is_stale
 
     # A worker that is killed, and a search that is cancelled, leave what there was.
-    refreshed = duplicates.refresh(analysis_id)
+    refreshed = duplicates.refresh_analysis(analysis_id)
     with pytest.raises(SearchUnderWay):
         duplicates.quick_refresh()
     running = refreshed.analysis.analysis_id
@@ -95,7 +95,7 @@ def test_from_one_search_to_the_next(hf: Holdfast, database: str, library: Path)
     latest = duplicates.get_latest_analysis()
     assert latest is not None
     assert latest.analysis_id == running
-    cancelled = duplicates.refresh(running)
+    cancelled = duplicates.refresh_analysis(running)
     duplicates.cancel_analysis(cancelled.analysis.analysis_id)
     latest = duplicates.get_latest_analysis()
     assert latest is not None

@@ -12,7 +12,7 @@ from holdfast.domain.access import Caller, Role
 from holdfast.domain.context import Context
 from holdfast.domain.errors import Forbidden, UnknownProcessor, WrongOwner
 from holdfast.domain.jobs import JobStatus
-from holdfast.domain.processing import Document, ProcessingStatus, job_kind
+from holdfast.domain.processing import REBUILD_JOB, Document, ProcessingStatus, job_kind
 from holdfast.processors.contract import Write
 from holdfast.services.results import NewResult
 from holdfast.testing import FakeClock
@@ -236,8 +236,9 @@ def test_without_a_worker(hf: Holdfast) -> None:
 
 def test_others_work_is_left_to_them(hf: Holdfast) -> None:
     hf.store_analysis("note", 1)
+    hf.processing.rebuild()
     hf.worker(without=["tally"]).run(until_idle=True)
-    assert hf.jobs.counts() == {(KIND, "ready"): 1}
+    assert hf.jobs.counts() == {(KIND, "ready"): 1, (REBUILD_JOB, "ready"): 1}
 
 
 def test_only_owners_and_administrators(hf: Holdfast) -> None:

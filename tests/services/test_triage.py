@@ -217,7 +217,7 @@ def test_nobody_sees_or_changes_what_is_anothers(hf: Holdfast) -> None:
         lambda: duplicates.suggest_new_analysis(analysis.analysis_id, caller=BOB),
         lambda: duplicates.get_library_change_summary(analysis.analysis_id, caller=BOB),
         lambda: duplicates.export_analysis_results(analysis.analysis_id, caller=BOB),
-        lambda: duplicates.refresh(analysis.analysis_id, caller=BOB),
+        lambda: duplicates.refresh_analysis(analysis.analysis_id, caller=BOB),
     ]
     for attempt in attempts:
         with pytest.raises(AnalysisNotFound):

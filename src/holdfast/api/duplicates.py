@@ -174,19 +174,21 @@ def refresh_duplicate_analysis(
     before = store.duplicates.searches.get(analysis_id, caller=caller)
     params = None if how.params is None else {**before.params, **how.params}
     targets.check_again(store, access, caller, before, params)
-    made = store.duplicates.refresh(analysis_id, params=how.params, idempotency_key=idempotency_key, caller=caller)
+    made = store.duplicates.refresh_analysis(
+        analysis_id, params=how.params, idempotency_key=idempotency_key, caller=caller
+    )
     return _begun(store, made)
 
 
 @router.post(
     "/quick-refresh",
-    operation_id="quick_refresh_duplicates",
+    operation_id="quick_refresh",
     status_code=202,
     response_model=SubmittedOut,
     responses=answers(404, 409, 410, body=True),
     openapi_extra=body_doc("QuickRefresh", required=False),
 )
-def quick_refresh_duplicates(
+def quick_refresh(
     caller: Writer, store: Store, access: Doors, how: Annotated[schemas.QuickRefresh, Depends(_quick)]
 ) -> Response:
     """Search anew with the parameters of the caller's newest search. 409 while the same search runs."""
@@ -239,8 +241,8 @@ def cancel_duplicate_analysis(analysis_id: AnalysisId, caller: Writer, store: St
     return render.json(records.analysis(value, store.freshness.age(value)), 202)
 
 
-@router.post("/cleanup", operation_id="clean_up_duplicates", response_model=schemas.CleanedUp, responses=answers())
-def clean_up_duplicates(caller: Writer, store: Store) -> Response:
+@router.post("/cleanup", operation_id="cleanup_old_analyses", response_model=schemas.CleanedUp, responses=answers())
+def cleanup_old_analyses(caller: Writer, store: Store) -> Response:
     """Remove the caller's searches that are too many or too old, now."""
     done = store.duplicates.cleanup_old_results(caller=caller)
     deleted, kept = done.pop("deleted"), done.pop("kept")

@@ -72,7 +72,8 @@ def serve(holdfast: Holdfast, *, host: str, port: int, workers: int, works: bool
         raise NotAuthenticated(f"{host} can be reached from elsewhere, and nobody needs a token yet", host=host)
     _log_as_we_do()
     with _listening(host, port) as listener, contextlib.ExitStack() as stack:
-        worker = stack.enter_context(holdfast.working()) if works else None
+        left = () if holdfast.settings.auto_process_analyses else holdfast.processors.enabled
+        worker = stack.enter_context(holdfast.working(without=left)) if works else None
 
         def stopping() -> None:
             # Both end at the same time, not one after the other.

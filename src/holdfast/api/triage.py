@@ -232,12 +232,12 @@ def set_duplicate_preferences(
 
 @router.get(
     "/analysis/{analysis_id}/export",
-    operation_id="export_duplicates",
+    operation_id="export_analysis",
     responses=answers(404, 410)
     | {200: {"description": "The file, as it is written.", "content": {one.media_type: {} for one in Format}}},
     response_class=Response,
 )
-def export_duplicates(
+def export_analysis(
     analysis_id: AnalysisId,
     caller: Asker,
     store: Store,

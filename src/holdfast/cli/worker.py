@@ -21,6 +21,7 @@ from holdfast.cli.errors import ExitCode, UsageFailed
 from holdfast.cli.session import AsJson, Database, Session, database_name
 from holdfast.domain.errors import UnknownProcessor
 from holdfast.domain.jobs import JobStatus
+from holdfast.domain.processing import processor_name
 
 if TYPE_CHECKING:
     from holdfast.bootstrap import Holdfast
@@ -49,7 +50,7 @@ def worker(  # noqa: PLR0913 each is an option of the command line
     ] = None,
     interval: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="SECONDS", help="How often to look without being told that something waits; 1."),
+        typer.Option(min=0.01, metavar="SECONDS", help="How often to look untold; HOLDFAST_PROCESS_INTERVAL, else 1."),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -91,7 +92,7 @@ def worker(  # noqa: PLR0913 each is an option of the command line
     session = Session(context, database, as_json=as_json)
     if sum((order is not None, detach, status, until_idle)) > 1:
         raise UsageFailed("stop, restart, --detach, --once and --status exclude each other")
-    left = {*(disable or ()), *(("vector",) * no_vector_store), *(("graph",) * no_graph_db)}
+    left = {*map(processor_name, disable or ()), *(("vector",) * no_vector_store), *(("graph",) * no_graph_db)}
     if order is not None or detach:
         given = _given(concurrency, interval, batch_size, enable or (), sorted(left), verbose=verbose)
         return _in_background(session, order, given)

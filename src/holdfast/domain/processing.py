@@ -16,6 +16,12 @@ PROCESS_JOBS = "process."
 """The kind of a processor's jobs begins with this and ends with the processor's name."""
 
 REBUILD_JOB = "processing.rebuild"
+_ALSO_CALLED = {"vector_store": "vector", "graph_db": "graph"}
+
+
+def processor_name(given: str) -> str:
+    """A processor's own name, whether it is given by that or by the one that its document has for it."""
+    return _ALSO_CALLED.get(given, given)
 
 
 def job_kind(processor: str) -> str:

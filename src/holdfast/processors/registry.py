@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from holdfast.domain.errors import InvalidInput, ProcessorError, UnknownProcessor
+from holdfast.domain.processing import processor_name
 from holdfast.processors.contract import Processor, Surroundings
 from holdfast.store.engine import Engine
 
@@ -62,7 +63,7 @@ class Processors:
         Raises:
             UnknownProcessor: one of them is none.
         """
-        wanted = list(self.enabled if names is None else dict.fromkeys(names))
+        wanted = list(self.enabled if names is None else dict.fromkeys(map(processor_name, names)))
         for name in wanted:
             if name not in self.enabled:
                 self.get(name)

@@ -18,6 +18,7 @@ def group(value: "Shown") -> Record:
     """A group of duplicates, its tracks, and what was decided about it."""
     finding_, decision = value.finding, value.decision
     exists = Exported(finding=finding_, decision=decision).exists
+    decided_at = None if decision is None else time(decision.decided_at)
     return {
         "group_index": value.ordinal,
         **finding_.data,
@@ -26,7 +27,7 @@ def group(value: "Shown") -> Record:
         "message": finding_.message,
         "resolved": decision is not None and decision.action.settles,
         "resolution_action": None if decision is None else decision.action.value,
-        "resolved_at": None if decision is None else time(decision.decided_at),
+        "resolved_at": decided_at,
         "resolution": None
         if decision is None
         else {
@@ -36,7 +37,15 @@ def group(value: "Shown") -> Record:
             "note": decision.note,
             "actor": decision.actor,
         },
-        "tracks": [{**item.data, "track_id": item.key, "still_exists": exists(item.key)} for item in finding_.items],
+        "tracks": [
+            {
+                **item.data,
+                "track_id": item.key,
+                "still_exists": exists(item.key),
+                "deleted_at": None if exists(item.key) else decided_at,
+            }
+            for item in finding_.items
+        ],
     }
 
 

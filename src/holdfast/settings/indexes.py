@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from holdfast.domain.processing import processor_name
 from holdfast.settings.values import Also, Names
 
 
@@ -78,9 +79,15 @@ class IndexSettings(BaseModel):
     process_batch_size: Annotated[int, Also("PROCESS_BATCH_SIZE")] = Field(default=200, ge=1, le=10_000)
     """How many analyses a worker gives a processor at a time."""
 
+    process_interval: Annotated[float, Also("PROCESS_INTERVAL")] = Field(default=1.0, ge=0.01, le=86_400)
+    """How long a worker waits at most, in seconds, before it looks for work that nothing told it of."""
+
+    auto_process_analyses: Annotated[bool, Also("AUTO_PROCESS_ANALYSES")] = True
+    """Whether the service's own worker keeps the indexes up to date; otherwise other workers do."""
+
     def enabled_processors(self) -> tuple[str, ...]:
         """The processors with what is enabled by a switch of its own, and without what is disabled by one."""
-        names = dict.fromkeys(self.processors)
+        names = dict.fromkeys(map(processor_name, self.processors))
         for name, switch in (("vector", self.enable_vector_store), ("graph", self.enable_graph_db)):
             if switch:
                 names[name] = None

@@ -208,12 +208,37 @@ class SearchPage(Outgoing):
     next_cursor: str | None
 
 
+class TrackOut(Outgoing):
+    """A track of a group, as it was when it was found; its snapshot's fields stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    track_id: str
+    still_exists: bool = Field(description="Whether it is still there, as far as the decisions tell.")
+    deleted_at: Moment | None = Field(description="When it was decided that it goes.")
+
+
+class GroupOut(Outgoing):
+    """A group of duplicates; what the analyzer found of it stands beside these fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    group_id: str
+    title: str
+    message: str
+    resolved: bool = Field(description="Whether a decision settles it.")
+    resolution_action: Action | None
+    resolved_at: Moment | None
+    resolution: JsonObject | None = Field(description="The decision that holds: its batch, what stays, what goes.")
+    tracks: list[TrackOut]
+
+
 class GroupPageOut(Outgoing):
     """A page of groups; each with its tracks and what was decided about it."""
 
     success: bool
     analysis_id: str
-    items: list[JsonObject]
+    items: list[GroupOut]
     next_cursor: str | None
 
 
@@ -225,7 +250,7 @@ class SearchWhole(Outgoing):
     age: AgeOut
     metrics: dict[str, float]
     resolution: JsonObject
-    groups: list[JsonObject]
+    groups: list[GroupOut]
     next_cursor: str | None
 
 
