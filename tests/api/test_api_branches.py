@@ -86,9 +86,8 @@ def test_what_is_known_is_not_sent_again(database: str) -> None:
         hf.refresh.mark_for_refresh("r", "x/y")
         assert (again(place, branch), again(one, state), again(many, states, branch_name="x/y")) == (200, 200, 200)
         assert http.get(place).json()["version"] == 1
-        assert http.put(place, json={"commit_sha": "c2"}, headers={"if-match": branch.headers["etag"]}).json() == (
-            http.get(place).json()
-        )
+        stored = http.put(place, json={"commit_sha": "c2"}, headers={"if-match": branch.headers["etag"]})
+        assert stored.json() == http.get(place).json() | {"outcome": "applied", "conflict_id": None}
         torn = hf.sync.sync_branch_metadata("r", BranchInfo(name="x/y", commit_sha="c3"), strategy=Strategy.MANUAL)
         assert torn.conflict is not None
         place = f"/api/v1/conflicts/{torn.conflict.conflict_id}"
@@ -96,6 +95,33 @@ def test_what_is_known_is_not_sent_again(database: str) -> None:
         assert again(place, conflict) == 304
         assert http.post(f"{place}/resolve", json={"resolution": "local"}, headers={"if-match": "*"}).status_code == 200
         assert again(place, conflict) == 200
+
+
+def test_whoever_says_of_a_branch_is_told_what_became_of_it(database: str) -> None:
+    place = f"{REPOSITORY}/branches/main"
+    with local(database, FakeClock()) as (hf, http):
+        hf.repositories.store_repository("r")
+        http.put(place, json={"commit_sha": "c1", "declared_at": "2030-01-02T00:00:00Z"})
+        told = []
+        for sha, day in (("c2", 3), ("c2", 3), ("c0", 1)):
+            known = http.get(place).headers["etag"]
+            said = {"commit_sha": sha, "declared_at": f"2030-01-{day:02}T00:00:00Z"}
+            answer = http.put(place, json=said, headers={"if-match": known})
+            assert answer.status_code == 200
+            assert answer.headers["etag"] == http.get(place).headers["etag"]
+            told.append((answer.json()["outcome"], answer.json()["commit_sha"], answer.json()["version"]))
+        assert told == [("applied", "c2", 2), ("unchanged", "c2", 2), ("outdated", "c2", 2)]
+
+
+def test_a_write_against_another_strategy_names_the_conflict(database: str) -> None:
+    place = f"{REPOSITORY}/branches/main"
+    with local(database, FakeClock(), sync_strategy=Strategy.MANUAL) as (hf, http):
+        hf.repositories.store_repository("r")
+        http.put(place, json={"commit_sha": "c1"})
+        answer = http.put(place, json={"commit_sha": "c2"}, headers={"if-match": "*"}).json()
+        (conflict,) = hf.sync.get_conflicts().items
+        assert (answer["outcome"], answer["conflict_id"]) == ("conflict", conflict.conflict_id)
+        assert answer["commit_sha"] == "c1"
 
 
 def test_states_of_several_branches(database: str) -> None:

@@ -18,7 +18,6 @@ from holdfast.api.schemas.refresh import StalenessPage
 from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.series import Point
-from holdfast.domain.sync import Outcome
 from holdfast.store.syncing import Synced
 
 router = APIRouter(prefix="/api/v1/repositories/{repo_id}", tags=["repositories"])
@@ -84,7 +83,7 @@ def get_branch(repo_id: RepoId, branch_name: BranchName, request: Request, calle
 @router.put(
     "/branches/{branch_name:path}",
     operation_id="store_branch",
-    response_model=schemas.BranchOut,
+    response_model=schemas.StoredBranchOut,
     responses=answers(404, 409, 412, 428, body=True),
     openapi_extra=body_doc("BranchIn"),
 )
@@ -96,16 +95,22 @@ def store_branch(
     said: Annotated[schemas.BranchIn, body_of(schemas.BranchIn)],
     if_match: IfMatch = None,
 ) -> Response:
-    """Make a branch known, or with If-Match say anew what is known of it."""
+    """Make a branch known, or with If-Match say anew what is known of it.
+
+    Success does not mean that it is kept: `outcome` says what became of it, and the rest is the branch as it is now.
+    """
     info = BranchInfo(name=branch_name, **said.model_dump())
     done = changed(
         if_match,
         lambda version: store.sync.sync_branch_metadata(repo_id, info, expected_version=version, caller=caller),
     )
     assert done.branch is not None
+    assert done.outcome is not None
     record = records.branch(done.branch)
+    # Of the branch alone, as whoever reads it is told.
     tag = render.tag_of(record, done.branch.version)
-    return render.json(record, headers={"etag": tag, "x-sync-outcome": (done.outcome or Outcome.APPLIED).value})
+    conflict_id = None if done.conflict is None else done.conflict.conflict_id
+    return render.json(record | {"outcome": done.outcome.value, "conflict_id": conflict_id}, headers={"etag": tag})
 
 
 @router.get(

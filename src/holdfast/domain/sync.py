@@ -97,7 +97,7 @@ def settle(
         merged = merge(base, local, remote, counters)
         outcome = Outcome.UNCHANGED if merged.says_the_same(local) else Outcome.APPLIED
         return Settled(outcome=outcome, version=merged)
-    latest = max(local, remote, key=_rank)
+    latest = _latest(local, remote)
     if local.says_the_same(remote):
         # That it was still so later is worth knowing: a version from in between is outdated.
         return Settled(outcome=Outcome.UNCHANGED, version=latest)
@@ -214,5 +214,8 @@ def _reason(local: Version, remote: Version) -> str:
     return METADATA_MISMATCH
 
 
-def _rank(version: Version) -> tuple[datetime, bytes, str]:
-    return version.rank
+def _latest(local: Version, remote: Version) -> Version:
+    # Times nearly always differ, and the rest of a rank is dear.
+    if local.declared_at != remote.declared_at:
+        return local if local.declared_at > remote.declared_at else remote
+    return remote if remote.rank > local.rank else local

@@ -9,7 +9,6 @@ import msgspec
 
 from holdfast.domain import ids
 from holdfast.domain.access import LOCAL, Caller
-from holdfast.domain.analysis import Analysis
 from holdfast.domain.branch_analyses import BranchAnalysisResult
 from holdfast.domain.checks import check_limit
 from holdfast.domain.conflicts import Conflict, ConflictKind, Resolution
@@ -17,7 +16,7 @@ from holdfast.domain.errors import AlreadyResolved, ConflictNotFound, Forbidden,
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.repositories import BranchInfo
 from holdfast.domain.retention import Rules
-from holdfast.domain.sync import Outcome, Strategy, Version, merge
+from holdfast.domain.sync import Strategy, Version
 from holdfast.store import branch_analyses
 from holdfast.store.branch_analyses import Prepared
 from holdfast.store.branches import StoredBranch
@@ -25,7 +24,7 @@ from holdfast.store.conflicts import StoredConflict
 from holdfast.store.lists import Place
 from holdfast.store.repositories import StoredRepository
 from holdfast.store.syncing import How, Synced, conflict_event, stale_write, sync_branches, write_changes
-from holdfast.store.syncing_analyses import conflict_of, content_of, held_branch
+from holdfast.store.syncing_analyses import AnalysisSynced, sync_analysis
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
 _LARGEST_PAGE = 1000
@@ -48,21 +47,6 @@ class BatchSynced:
     conflicts: int
     failed: list[dict[str, str]] = field(default_factory=list)
     results: list[Synced] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysisSynced:
-    """What became of an analysis.
-
-    Attributes:
-        outcome: what became of it.
-        analysis: the analysis that is kept of that commit; the newest one.
-        conflict: the conflict that waits now.
-    """
-
-    outcome: Outcome
-    analysis: Analysis
-    conflict: Conflict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,36 +193,9 @@ class SyncService:
 
         def work(uow: UnitOfWork) -> AnalysisSynced:
             repository = uow.find_repository(repo_id, caller)
-            branch = held_branch(uow, repository, result, how)
-            latest = branch_analyses.latest(uow, repository.value, result.branch_name, result.commit_sha)
-            same = latest is not None and latest.value.analysis_id == prepared.analysis.analysis_id
-            if latest is None or same or how.strategy is Strategy.LATEST_WINS:
-                kept, is_new = branch_analyses.keep(uow, prepared, how.by)
-                newest = branch_analyses.latest(uow, repository.value, result.branch_name, result.commit_sha)
-                is_newest = newest is None or newest.value.analysis_id == kept.analysis_id
-                outcome = Outcome.APPLIED if is_newest else Outcome.OUTDATED
-                return AnalysisSynced(
-                    outcome=outcome if is_new else Outcome.UNCHANGED,
-                    analysis=kept if newest is None else newest.value,
-                )
-            remote = result.said(uow.now, how.by)
-            local = Version(
-                content=content_of(uow, latest.value),
-                declared_at=latest.value.completed_at or latest.value.created_at,
-                declared_by=latest.value.context.client_session_id,
+            return sync_analysis(
+                uow, repository, result, prepared, how, lambda union: self._prepare(union, repository.value)
             )
-            if local.says_the_same(remote):
-                return AnalysisSynced(outcome=Outcome.UNCHANGED, analysis=latest.value)
-            if how.strategy is Strategy.MERGE:
-                merged = merge(None, local, remote)
-                union = BranchAnalysisResult.of(result.branch_name, result.commit_sha, merged)
-                kept, is_new = branch_analyses.keep(uow, self._prepare(union, repository.value), how.by)
-                return AnalysisSynced(outcome=Outcome.APPLIED if is_new else Outcome.UNCHANGED, analysis=kept)
-            conflict = conflict_of(branch, result, local, remote, latest.value, how, uow)
-            ((kept_conflict, is_new),) = uow.conflicts.keep([(branch.key, conflict)])
-            if is_new:
-                uow.ledger.append([conflict_event("conflict.arose", kept_conflict, how.by, uow)])
-            return AnalysisSynced(outcome=Outcome.CONFLICT, analysis=latest.value, conflict=kept_conflict)
 
         return self._store.write(work)
 

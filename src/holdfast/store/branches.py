@@ -14,6 +14,7 @@ from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.prepared import Prepared
 from holdfast.store.repositories import StoredRepository
+from holdfast.store.together import Together
 from holdfast.store.types import FreeText, Timestamp
 
 KEPT_VERSIONS = 64
@@ -37,14 +38,19 @@ _DECLARED = (
 )
 _AT_ONCE = 500
 
-_INSERT = Prepared(lambda insert: insert(tables.branches).on_conflict_do_nothing().returning(_t.id, _t.name))
-_UPDATE = Prepared(
-    lambda _: (
+_INSERT = Together.insert(
+    tables.branches,
+    ("repository", "subject", *_FIELDS),
+    lambda insert: insert.on_conflict_do_nothing().returning(_t.id, _t.name),
+)
+_UPDATE = Together.change(
+    {"row_id": _t.id.type, "row_version": _t.version.type} | {name: _t[name].type for name in _DECLARED},
+    lambda given: (
         sa.update(tables.branches)
-        .where(_t.id == sa.bindparam("row_id"), _t.version == sa.bindparam("row_version"))
-        .values({name: sa.bindparam(name, type_=_t[name].type) for name in _DECLARED})
+        .where(_t.id == given["row_id"], _t.version == given["row_version"])
+        .values({name: given[name] for name in _DECLARED})
         .returning(_t.id)
-    )
+    ),
 )
 # Only forward: analyses may end in another order than they were begun in.
 _ANALYZED = Prepared(
@@ -63,11 +69,12 @@ _ANALYZED = Prepared(
     )
 )
 
-_KEEP = Prepared(lambda insert: insert(tables.branch_versions))
-_FORGET = Prepared(
-    lambda _: sa.delete(tables.branch_versions).where(
-        _v.branch == sa.bindparam("row_branch"), _v.version <= sa.bindparam("oldest")
-    )
+_KEEP = Together.insert(tables.branch_versions, tuple(tables.branch_versions.c.keys()))
+_FORGET = Together.change(
+    {"row_branch": _v.branch.type, "oldest": _v.version.type},
+    lambda given: sa.delete(tables.branch_versions).where(
+        _v.branch == given["row_branch"], _v.version <= given["oldest"]
+    ),
 )
 
 
@@ -149,7 +156,7 @@ class Branches:
             The internal key by name; one whose name is taken is missing.
         """
         rows = [_values(branch) | {"repository": repository.key, "subject": subject} for branch, subject in branches]
-        return {row["name"]: row["id"] for row in _INSERT.fetch_many(self._connection, rows)}
+        return {row["name"]: row["id"] for row in _INSERT.fetch(self._connection, rows)}
 
     def update(self, changes: Sequence[tuple[int, Branch, Branch]]) -> None:
         """Write what writers say of branches.
@@ -164,7 +171,7 @@ class Branches:
             {"row_id": key, "row_version": before.version} | {name: getattr(after, name) for name in _DECLARED}
             for key, before, after in changes
         ]
-        if len(_UPDATE.fetch_many(self._connection, rows)) != len(rows):
+        if len(_UPDATE.fetch(self._connection, rows)) != len(rows):
             raise VersionConflict
 
     def touch(self, keys: Sequence[int], version: Version) -> None:
@@ -193,13 +200,13 @@ class Branches:
             }
             for key, branch, version in said
         ]
-        _KEEP.run_many(self._connection, rows)
+        _KEEP.run(self._connection, rows)
         old = [
             {"row_branch": key, "oldest": branch.version - KEPT_VERSIONS}
             for key, branch in branches
             if branch.version > KEPT_VERSIONS
         ]
-        _FORGET.run_many(self._connection, old)
+        _FORGET.run(self._connection, old)
 
     def versions(self, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], Version]:
         """What was said of branches, by internal key and version; what is no longer kept is missing."""

@@ -14,7 +14,7 @@ from holdfast.domain.errors import AlreadyResolved
 from holdfast.store import tables
 from holdfast.store.engine import Engine
 from holdfast.store.lists import Place
-from holdfast.store.prepared import Prepared
+from holdfast.store.together import Together
 from holdfast.store.types import Timestamp
 
 _t = tables.conflicts.c
@@ -45,7 +45,9 @@ _SAME = (
 )
 _NOT_KEPT = {"repo_id", "branch_name", "branch_version"}
 _AT_ONCE = 500
-_INSERT = Prepared(lambda insert: insert(tables.conflicts))
+_INSERT = Together.insert(
+    tables.conflicts, ("branch", "remote_hash", "kind", *(name for name in _SAME if name not in _NOT_KEPT))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class Conflicts:
                 known[place] = conflict.conflict_id
                 rows.append(_values(conflict) | {"branch": branch, "remote_hash": place[2]})
             kept.append((replace(conflict, conflict_id=known[place]), is_new))
-        _INSERT.run_many(self._connection, rows)
+        _INSERT.run(self._connection, rows)
         return kept
 
     def find(self, conflict_id: str, caller: Caller) -> StoredConflict | None:

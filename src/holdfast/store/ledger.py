@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from holdfast.domain.events import Event, LedgerEntry, Position
 from holdfast.store import tables
 from holdfast.store.engine import Engine
-from holdfast.store.prepared import Prepared
+from holdfast.store.together import Together
 
 _t = tables.ledger.c
 # In the very words of the indexes, or SQLite would not take them.
@@ -16,7 +16,9 @@ _COMMON = "analysis.completed"
 _IS_NOT_COMMON = sa.text(f"name <> '{_COMMON}'")
 _IS_FOREIGN = sa.text("coalesce(client_session_id, '') <> actor")
 _BY_NAME, _BY_ACTOR = (f"ix_ledger_{column}_transaction_sequence" for column in ("name", "actor"))
-_APPEND = Prepared(lambda insert: insert(tables.ledger))
+_APPEND = Together.insert(
+    tables.ledger, ("transaction", "at", "name", "analysis_id", "client_session_id", "actor", "data")
+)
 
 
 class Ledger:
@@ -52,7 +54,7 @@ class Ledger:
             for event in self._events
         ]
         self._events.clear()
-        _APPEND.run_many(self._connection, rows)
+        _APPEND.run(self._connection, rows)
 
     def of_analysis(self, analysis_id: str, *, after: int = 0, limit: int = 100) -> list[LedgerEntry]:
         """The events of one analysis, oldest first.

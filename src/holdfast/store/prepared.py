@@ -26,6 +26,11 @@ def insert_into(connection: sa.Connection) -> InsertInto:
     return _INSERTS[connection.dialect.name]
 
 
+def takes_arrays(connection: sa.Connection) -> bool:
+    """Whether a statement takes a field of many rows as one array."""
+    return connection.dialect.name == "postgresql"
+
+
 def insert_together(connection: sa.Connection, table: str, columns: Sequence[str], rows: Sequence[Any]) -> None:
     """Insert rows of the driver's own values into a table of SQLite, by as few statements as will do.
 
@@ -133,7 +138,7 @@ class _Compiled:
         self.sql = compiled.string
         self._is_positional = compiled.positiontup is not None
         binds = {
-            name: (name, parameter.value, _bind_processor(parameter.type, dialect))
+            name: (name, parameter.value, bind_processor(parameter.type, dialect))
             for parameter, name in compiled.bind_names.items()
         }
         self._binds = [binds[name] for name in compiled.positiontup or binds]
@@ -182,7 +187,8 @@ class _Compiled:
         }
 
 
-def _bind_processor(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+def bind_processor(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    """What makes the driver's value of one that is not None; None if that is the value itself."""
     inner = type_.dialect_impl(dialect)
     if isinstance(type_, sa.types.TypeDecorator) and type_.impl_instance.bind_processor(dialect) is None:
         # Straight to our own types, without the decorator's wrapper around each value.

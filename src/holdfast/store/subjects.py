@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from holdfast.domain.subjects import Subject
 from holdfast.store import tables
 from holdfast.store.prepared import Prepared
+from holdfast.store.together import Together
 
 _t = tables.subjects.c
 _AT_ONCE = 500
@@ -17,7 +18,11 @@ _FIND = Prepared(
         _t.kind == sa.bindparam("kind", type_=_t.kind.type), _t.key == sa.bindparam("key", type_=_t.key.type)
     )
 )
-_ENSURE = Prepared(lambda insert: insert(tables.subjects).on_conflict_do_nothing(index_elements=["kind", "key"]))
+_ENSURE = Together.insert(
+    tables.subjects,
+    ("kind", "key", "title", "attributes", "created_at"),
+    lambda insert: insert.on_conflict_do_nothing(index_elements=["kind", "key"]),
+)
 
 
 class Subjects:
@@ -43,7 +48,7 @@ class Subjects:
                 select = sa.select(_t.key, _t.id).where(_t.kind == missing[0].kind, _t.key.in_(some))
                 found.update((row.key, row.id) for row in self._connection.execute(select))
             missing = [subject for subject in missing if subject.key not in found]
-            _ENSURE.run_many(self._connection, [_values(subject, now) for subject in missing])
+            _ENSURE.run(self._connection, [_values(subject, now) for subject in missing])
         return found
 
     def ensure(self, subject: Subject, now: datetime) -> int:
@@ -55,7 +60,7 @@ class Subjects:
             if found is not None:
                 return found
             # Until it is there: on PostgreSQL the one that stood in the way may have been forgotten since.
-            _ENSURE.run(self._connection, row)
+            _ENSURE.run(self._connection, [row])
 
 
 def _values(subject: Subject, now: datetime) -> dict[str, Any]:

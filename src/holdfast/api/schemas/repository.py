@@ -134,6 +134,19 @@ class BranchOut(Outgoing):
     updated_at: Moment
 
 
+_BECAME = (
+    "`applied`: it is kept, as it was said or merged. `unchanged`: it was so already. "
+    "`outdated`: something declared later is kept. `conflict`: somebody has to choose."
+)
+
+
+class StoredBranchOut(BranchOut):
+    """A branch as it is kept now, and what became of what was said of it."""
+
+    outcome: Outcome = Field(description=_BECAME)
+    conflict_id: str | None = Field(description="The conflict that waits now.")
+
+
 class BranchPage(Outgoing):
     """Branches by name."""
 
@@ -145,7 +158,7 @@ class SyncedOut(Outgoing):
     """What became of one branch."""
 
     branch: str
-    outcome: Outcome | None
+    outcome: Outcome | None = Field(description=f"{_BECAME} Null if it was refused.")
     version: int | None
     conflict_id: str | None
     error: str | None
@@ -181,7 +194,10 @@ class BranchAnalysisIn(Incoming):
 class AnalysisSyncedOut(Outgoing):
     """What became of an analysis."""
 
-    outcome: Outcome
+    outcome: Outcome = Field(
+        description="`applied`: it is the newest of its commit. `unchanged`: it was kept already. `outdated`: it is "
+        "kept as an older one. `conflict`: somebody has to choose."
+    )
     analysis_id: str
     conflict_id: str | None
 
