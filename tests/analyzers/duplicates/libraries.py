@@ -57,6 +57,7 @@ def invented(count: int, seed: int = 1) -> pl.DataFrame:
         " (feat. Dan)",
         " [Explicit]",
         " (Remix)",
+        " - Notes",
     ]
     artists = ["Ada Byron", "Ada Biron", "The Engines", "Engines", "Ada Byron & Cleo", "", "Dan feat. Cleo"]
 

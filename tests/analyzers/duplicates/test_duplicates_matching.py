@@ -1,5 +1,6 @@
 """Which tracks are duplicates, which are not, and what never changes it."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from holdfast.analyzers.duplicates.groups import build_clusters
 from holdfast.analyzers.duplicates.matching import compare_all, find_duplicates, group, prepare
 from holdfast.analyzers.duplicates.params import Params
 from holdfast.analyzers.duplicates.parts import compare_part, join_edges, read_edges, read_signatures, split
+from holdfast.analyzers.duplicates.report import build_groups
 from holdfast.analyzers.duplicates.signatures import sign
 
 PLAIN = Params()
@@ -271,3 +273,73 @@ def test_equal_ids_do_no_harm() -> None:
     frame = pl.concat([library([track("Hello")])] * 3)
     assert find_duplicates(frame).members.height == 3
     assert sets(find_duplicates(frame)) == [{"t0"}]
+
+
+THUNDER = track("Distant Thunder", "Ada Byron", "Notes on Engines")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        track("Distant Thunder - Notes on Engines", None),
+        track("Notes on Engines - Distant Thunder", "Unknown Artist"),
+        track("Distant Thundr - Notes on Engines", ""),
+        track("Ada Byron -Distant Thunder", None, "Found Somewhere"),
+        track("02 - Ada Byron - Distant Thunder", None),
+        track("Various Artists - Ada Byron - Distant Thunder", "Various Artists", "Found Somewhere"),
+        track("Ada Byron - Notes on Engines - Distant Thunder", None),
+    ],
+)
+def test_fields_in_one_without_an_artist_are_for_a_person_whatever_counts_as_safe(other: dict[str, Any]) -> None:
+    for pair in ((THUNDER, other), (other, THUNDER)):
+        found = find_duplicates(library(pair))
+        [group] = build_groups(found, None, Params(safe_similarity=0.1))
+        assert (group["tier"], group["suggested_action"]) == ("manual_review", "manual_review")
+        assert group["reasons"] == ["mixed_fields"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        track("Distant Thunder (Live) - Notes on Engines", None),
+        track("Distant Thunder II - Notes on Engines", None),
+        track("Distant Thunder 2 - Notes on Engines", None),
+        track("Silent Thunder - Notes on Engines", None),
+        track("Thunder - Notes on Engines", None),
+        track("Distant Thunder - Bob Marl", None),
+        track("Notes on Engines", None, "Notes on Engines"),
+        track("Distant Thunder - Notes on Engines", "Bob Marl"),
+    ],
+)
+def test_fields_in_one_that_say_something_else(other: dict[str, Any]) -> None:
+    assert similarity(THUNDER, other) == 0
+    assert similarity(other, THUNDER) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), behind=st.booleans(), album=st.booleans())
+def test_a_track_in_one_field_finds_its_twin_among_many(seed: int, *, behind: bool, album: bool) -> None:
+    chance = random.Random(seed)
+    songs = [track(*(_phrase(chance) for _ in range(3))) for _ in range(60)]
+    twin = chance.choice(songs)
+    fields = [twin["song"], twin["album" if album else "artist"]]
+    messy = track(" - ".join(fields if behind else fields[::-1]), None)
+    [found] = groups_of(library([*songs, messy]))
+    assert found == {f"t{songs.index(twin)}", "t60"}
+
+
+def _phrase(chance: random.Random) -> str:
+    return " ".join("".join(chance.choices("aeioubdfgklmnprst", k=7)) for _ in range(2))
+
+
+def test_ten_thousand_equal_messy_titles_are_little_work() -> None:
+    ends = [f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)} song" for n in range(10_000)]
+    for songs in (
+        [track("Nowhere - Nothing", None, f"Album {end}") for end in ends],
+        [track("Nowhere Nothing", None, f"Album {end}") for end in ends],
+        [track(f"Nowhere Man - Nothing {end}", None) for end in ends],
+        [track("Nowhere", f"Man {end}", "Nothing") for end in ends] + [track("Nowhere - Nothing", None)],
+    ):
+        candidates = find_candidates(sign(library(songs), PLAIN.same_mask).table)
+        assert candidates.looked_at <= 200 * len(songs)
+        assert len(candidates.left) <= 50 * len(songs)

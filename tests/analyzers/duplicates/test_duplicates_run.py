@@ -215,6 +215,7 @@ def test_a_killed_run_resumes_to_the_very_same_groups(spread: SpreadSettings, bi
     request = SmallParts().resolve(big, {})
     calm = MemoryKeeper()
     undisturbed = groups_in(run("SmallParts", request, calm, ALONE))
+    assert b"mixed_fields" in undisturbed
 
     def kill_once_something_is_kept(keeper: MemoryKeeper) -> bool:
         if keeper.kept and not killed:

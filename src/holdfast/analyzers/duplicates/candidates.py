@@ -44,6 +44,8 @@ class _Shapes:
     edits: I32
     title_letters: U64
     artist_letters: U64
+    album_letters: U64
+    loose: Flags
 
 
 def find_candidates(table: pl.DataFrame, check: Callable[[], None] = lambda: None) -> Candidates:
@@ -62,6 +64,8 @@ def find_candidates(table: pl.DataFrame, check: Callable[[], None] = lambda: Non
         edits=allowed_edits(length),
         title_letters=letter_masks(tight),
         artist_letters=letter_masks(table["whole_artist"]),
+        album_letters=letter_masks(table["albums"].list.join("")),
+        loose=table["loose"].to_numpy(),
     )
     by_artist = table["artist_words"].rank("dense").to_numpy().astype(np.int64)
     found: list[I64] = []
@@ -125,7 +129,19 @@ def _pass(gate: Gate, shapes: _Shapes, left: I64, right: I64) -> Flags:
         letters = np.bitwise_count(shapes.artist_letters[left] ^ shapes.artist_letters[right])
         close: Flags = letters <= 4
         return close
+    if gate is Gate.MIXED:
+        return _maybe_mixed(shapes, left, right) | _maybe_mixed(shapes, right, left)
     return np.ones(len(left), dtype=bool)
+
+
+def _maybe_mixed(shapes: _Shapes, loose: I64, other: I64) -> Flags:
+    """Whether all that is told of one without an artist may be the other's title with its artist or album."""
+    told = shapes.title_letters[loose] | shapes.artist_letters[loose]
+    beside = shapes.artist_letters[other] | shapes.album_letters[other]
+    lost = np.bitwise_count(shapes.title_letters[other] & ~told)
+    more = np.bitwise_count(told & ~(shapes.title_letters[other] | beside))
+    maybe: Flags = shapes.loose[loose] & (lost <= 2) & (more <= 4)
+    return maybe
 
 
 def _maybe_cut(shapes: _Shapes, left: I64, right: I64) -> Flags:

@@ -4,12 +4,14 @@ Similarity is 1 for two signatures that say the same; each difference takes some
 no probability, but it orders pairs: from 0.80 on nothing but spelling differs, below that a person should look.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
 from holdfast.analyzers.duplicates.doubts import Doubt, cap
+from holdfast.analyzers.duplicates.triples import cosine_if_made_of
 
 
 class Signature(NamedTuple):
@@ -17,6 +19,7 @@ class Signature(NamedTuple):
 
     Attributes:
         own_album: the album without which the title says nothing ("Intro").
+        loose: whether no track has an artist but in its title.
         common: bit 0 and 1 for the first and second word of a short core, if many titles have it.
     """
 
@@ -40,6 +43,7 @@ class Signature(NamedTuple):
     most_seconds: float | None
     own_album: str
     common: int
+    loose: bool
 
 
 class Verdict(NamedTuple):
@@ -68,6 +72,10 @@ _SAME_SUBTITLE = 75
 _SAME_GUEST = 75
 _IN_ALBUM = 85
 _SAME_SWAPPED = 88
+TITLE_INSIDE = 70
+# In letters: typos, and an "and" or "the" that a title goes without.
+_LONGER = 4
+_ALBUM_LETTERS = 3
 
 # Two copies of one recording differ by silence at their ends; other recordings by chance, too, but more often by more.
 _SECONDS_ALIKE = 4.0
@@ -85,7 +93,7 @@ def compare(a: Signature, b: Signature) -> Verdict | None:
     found = _compare_in_order(a, b)
     if found is None and is_swapped(a, b):
         return Verdict(cap(Doubt.SWAPPED_FIELDS), Doubt.SWAPPED_FIELDS)
-    return found
+    return found or _compare_mixed(a, b)
 
 
 def _compare_in_order(a: Signature, b: Signature) -> Verdict | None:
@@ -122,6 +130,55 @@ def _compare_in_order(a: Signature, b: Signature) -> Verdict | None:
     longer = max(len(a.tight), len(b.tight), 1)
     lost = titles.edits / longer * (1.2 if longer >= 8 else 1.8) + (100 - artist) / 100 * 0.5
     return Verdict(round(max(min(1 - lost, cap(doubts)), 0.5), 4), doubts)
+
+
+def _compare_mixed(a: Signature, b: Signature) -> Verdict | None:
+    """Whether the title of one without an artist holds the other's title and artist, or title and album."""
+    if not (a.loose or b.loose) or _versions_or_subtitles_differ(a, b):
+        return None
+    found = max(_made_of(a, b) if a.loose else 0.0, _made_of(b, a) if b.loose else 0.0)
+    if not found or _far_apart(_seconds_apart(a, b), a, b):
+        return None
+    doubts = Doubt.MIXED_FIELDS | _small_doubts(a, b, proven=_same_album_or_length(a, b))
+    only_a, only_b = _without(a.guests, b.guests), _without(b.guests, a.guests)
+    if only_a and only_b:
+        return None
+    if only_a or only_b:
+        doubts |= Doubt.ONE_GUEST
+    return Verdict(round(min(found, cap(doubts)), 4), doubts)
+
+
+def _versions_or_subtitles_differ(a: Signature, b: Signature) -> bool:
+    return a.versions != b.versions or _version_texts_differ(a, b) or _subtitles_differ(a, b)
+
+
+def _made_of(loose: Signature, other: Signature) -> float:
+    """How well all that is told of one without an artist is made of the other's fields, 0 to 1."""
+    # What was taken for the artist may be the track's number.
+    number = loose.whole_artist.isdigit() and len(loose.whole_artist) <= 3
+    beside = () if number or not loose.whole_artist else (loose.whole_artist,)
+    told = [(title, *beside) for title in dict.fromkeys((loose.tight, loose.unnumbered or loose.tight))]
+    tried = [(given, meant) for meant in _meanings(loose, other) for given in told if _as_long(given, meant)]
+    if not tried or fuzz.partial_ratio(loose.whole_artist + loose.tight, other.tight) < TITLE_INSIDE:
+        return 0.0
+    return max(cosine_if_made_of(given, meant) or 0.0 for given, meant in tried)
+
+
+def _meanings(loose: Signature, other: Signature) -> Iterator[tuple[str, ...]]:
+    """What the title of ``loose`` may hold: the other's title with its artist, its album, or both."""
+    artists = {name for name in (other.whole_artist, *other.names[:1]) if name}
+    albums = [album for album in other.albums if len(album) >= _ALBUM_LETTERS]
+    # With the same artist the titles have been compared as they stand, more closely than here.
+    for artist in artists - {loose.whole_artist}:
+        yield other.tight, artist
+    for album in albums:
+        yield other.tight, album
+        yield from ((other.tight, artist, album) for artist in artists)
+
+
+def _as_long(given: tuple[str, ...], meant: tuple[str, ...]) -> bool:
+    one, two = "".join(given), "".join(meant)
+    return abs(len(one) - len(two)) <= _LONGER and sorted(_digits(one)) == sorted(_digits(two))
 
 
 def contradict(a: Signature, b: Signature) -> bool:

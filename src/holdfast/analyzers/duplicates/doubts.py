@@ -20,6 +20,7 @@ class Doubt(IntFlag):
     ONE_GUEST = 1024
     DURATIONS = 2048
     ORDINARY_TITLE = 4096
+    MIXED_FIELDS = 8192
 
 
 class Meaning(NamedTuple):
@@ -52,9 +53,16 @@ MEANINGS: dict[Doubt, Meaning] = {
     Doubt.ORDINARY_TITLE: Meaning(
         "ordinary_title", "many have a song of this name, and the artists' names are only nearly alike", 0.70
     ),
+    Doubt.MIXED_FIELDS: Meaning(
+        "mixed_fields", "one field seems to hold what stands in several, and only the letters together agree", 0.65
+    ),
     Doubt.ONE_GUEST: Meaning("one_guest", "only one names a guest: it may be another recording", 0.65),
     Doubt.DURATIONS: Meaning("durations", "the durations differ: it may be another recording", 0.60),
 }
+
+
+FOR_REVIEW = Doubt.MIXED_FIELDS
+"""With one of these a person decides, whatever similarity was said to be safe."""
 
 
 def cap(doubts: Doubt) -> float:

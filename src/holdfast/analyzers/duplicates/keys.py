@@ -16,6 +16,11 @@ from holdfast.analyzers.duplicates.hashes import U64, hash_texts, mix
 
 I64 = NDArray[np.int64]
 
+# What is looked for by its words meets at most so many others under each of its rarest words.
+RARE_LETTERS = 3
+RARE_ROWS = 16
+RARE_WORDS = 4
+
 
 class Order(Enum):
     """By what the signatures under one key are sorted, so that the likeliest pairs stand close together."""
@@ -30,6 +35,7 @@ class Gate(Enum):
     NONE = "none"
     TITLE = "title"
     ARTIST = "artist"
+    MIXED = "mixed"
 
 
 class Key(NamedTuple):
@@ -88,6 +94,7 @@ def keys(table: pl.DataFrame) -> Iterator[Key]:
             yield key(name, Order.TITLE, 12, Gate.TITLE, artist_part, hash_texts(two), kind, where=known)
     yield from _odd_keys(table, rows, title, artist)
     yield _album_key(table, title, kind)
+    yield from _mixed_keys(table, title)
 
 
 def _odd_keys(table: pl.DataFrame, rows: I64, title: U64, artist: U64) -> Iterator[Key]:
@@ -111,8 +118,7 @@ def _odd_keys(table: pl.DataFrame, rows: I64, title: U64, artist: U64) -> Iterat
     )  # fmt: skip
     whole_title, whole_artist = hash_texts(table["whole_title"]), hash_texts(table["whole_artist"])
     yield Key("other brackets", rows, mix(whole_title, artist), Order.ARTIST, 8, Gate.NONE)
-    either = mix(np.minimum(whole_title, whole_artist), np.maximum(whole_title, whole_artist))
-    yield Key("title and artist swapped", rows, either, Order.TITLE, 4, Gate.NONE)
+    yield Key("title and artist swapped", rows, _either(whole_title, whole_artist), Order.TITLE, 4, Gate.NONE)
 
 
 def _album_key(table: pl.DataFrame, title: U64, kind: U64) -> Key:
@@ -121,6 +127,37 @@ def _album_key(table: pl.DataFrame, title: U64, kind: U64) -> Key:
     at = albums["row"].to_numpy()
     hashes = mix(title[at], hash_texts(albums["album"]), kind[at])
     return Key("artist unknown", at, hashes, Order.ARTIST, 8, Gate.NONE)
+
+
+def _mixed_keys(table: pl.DataFrame, title: U64) -> Iterator[Key]:
+    """Keys for titles that hold the artist or the album as well: they meet who shares a rare word or both fields."""
+    loose = table["loose"]
+    if not loose.any():
+        return
+    row = pl.int_range(pl.len(), dtype=pl.Int64).alias("row")
+    words = table.select(row, word=pl.concat_str("core", "artist_words", separator=" ").str.split(" ")).explode("word")
+    told = words.filter(loose.gather(words["row"]) & (pl.col("word").str.len_chars() >= RARE_LETTERS)).unique()
+    met = words.join(told.select("word").unique(), on="word", how="semi").unique()
+    rare = met.group_by("word").len("rows").filter(pl.col("rows").is_between(2, RARE_ROWS))
+    # The rarest of each; equally rare ones by name, so that every run takes the same.
+    rarest = told.join(rare, on="word").sort("row", "rows", "word").group_by("row", maintain_order=True)
+    used = rarest.agg(pl.col("word").head(RARE_WORDS)).explode("word").select("word").unique()
+    meeting = met.join(used, on="word", how="semi").sort("row", "word")
+    at, word = meeting["row"].to_numpy(), hash_texts(meeting["word"])
+    yield Key("fields mixed, a rare word shared", at, mix(word), Order.TITLE, RARE_ROWS - 1, Gate.MIXED)
+    albums = table.select(row, album="albums").explode("album").drop_nulls()
+    of_album = albums["row"].to_numpy()
+    beside = _either(title[of_album], hash_texts(albums["album"]))
+    places = loose.arg_true().to_numpy().astype(np.int64)
+    in_one = _either(title[places], hash_texts(table["whole_artist"].gather(places)))
+    met_by_some = np.isin(beside, in_one)
+    pairs = np.concatenate([in_one, beside[met_by_some]])
+    meeting_rows = np.concatenate([places, of_album[met_by_some]])
+    yield Key("title and album in one field", meeting_rows, pairs, Order.TITLE, 8, Gate.MIXED)
+
+
+def _either(one: U64, other: U64) -> U64:
+    return mix(np.minimum(one, other), np.maximum(one, other))
 
 
 def _lead(names: pl.Series) -> pl.Series:

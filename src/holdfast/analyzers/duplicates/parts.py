@@ -11,17 +11,17 @@ from io import BytesIO
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 from xxhash import xxh3_128_hexdigest
 
 from holdfast.analyzers.duplicates.candidates import Candidates, allowed_edits
-from holdfast.analyzers.duplicates.compare import Signature, compare
+from holdfast.analyzers.duplicates.compare import TITLE_INSIDE, Signature, compare
 from holdfast.analyzers.duplicates.hashes import hash_texts
 from holdfast.analyzers.duplicates.keys import I64
 
 # In every part's key: raise it when the same pairs give other edges.
-PART_FORMAT = 1
+PART_FORMAT = 2
 PAIRS_A_PART = 40_000
 
 _COMPARED = list(Signature._fields)
@@ -153,7 +153,7 @@ def _part(table: pl.DataFrame, left: I64, right: I64, tracks: int) -> Part:
 
 def _worth_comparing(table: pl.DataFrame, left: I64, right: I64) -> NDArray[np.bool_]:
     """Leave out, by whole columns, the pairs that ``compare`` would refuse for their titles or versions."""
-    columns = ["tight", "whole_title", "whole_artist", "head", "unnumbered", "tail", "versions", "numbers"]
+    columns = ["tight", "whole_title", "whole_artist", "head", "unnumbered", "tail", "versions", "numbers", "loose"]
     both = pl.concat(
         [table.select(columns)[left], table.select(pl.col(columns).name.suffix("_2"))[right]], how="horizontal"
     )
@@ -169,11 +169,28 @@ def _worth_comparing(table: pl.DataFrame, left: I64, right: I64) -> NDArray[np.b
         | ((pl.col("tail") != "") & (pl.col("head") == pl.col("tight_2")))
         | ((pl.col("tail_2") != "") & (pl.col("head_2") == pl.col("tight")))
     )
-    sure, kind = both.select(same_title | odd | (cut & same_kind), same_kind.alias("kind")).get_columns()
+    mixed = (pl.col("loose") | pl.col("loose_2")) & (pl.col("versions") == pl.col("versions_2"))
+    sure, kind, loose = both.select(
+        same_title | odd | (cut & same_kind), same_kind.alias("kind"), mixed.alias("mixed")
+    ).get_columns()
     worth: NDArray[np.bool_] = sure.to_numpy().copy()
     open_pairs = np.nonzero(~worth & kind.to_numpy())[0]
     worth[open_pairs] = _titles_close(table["tight"], left[open_pairs], right[open_pairs])
+    loose_pairs = np.nonzero(~worth & loose.to_numpy())[0]
+    worth[loose_pairs] = _title_inside(table, left[loose_pairs], right[loose_pairs])
     return worth
+
+
+def _title_inside(table: pl.DataFrame, left: I64, right: I64) -> NDArray[np.bool_]:
+    """Whether one's title stands in what is told of the other, which has no artist; as ``compare`` sees it."""
+    loose, title = table["loose"].to_numpy(), np.array(table["tight"].to_list(), dtype=object)
+    told = np.array((table["whole_artist"] + table["tight"]).to_list(), dtype=object)
+    inside = np.zeros(len(left), dtype=bool)
+    for one, other in ((left, right), (right, left)):
+        places = np.nonzero(loose[one] & ~inside)[0]
+        found = process.cpdist(told[one[places]], title[other[places]], scorer=fuzz.partial_ratio, dtype=np.float32)
+        inside[places] = found >= TITLE_INSIDE
+    return inside
 
 
 def _titles_close(tight: pl.Series, left: I64, right: I64) -> NDArray[np.bool_]:

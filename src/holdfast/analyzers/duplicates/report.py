@@ -7,7 +7,7 @@ import polars as pl
 
 from holdfast.analyzers.duplicates.canonical import keep_reasons
 from holdfast.analyzers.duplicates.crossref import MATCHES, Match
-from holdfast.analyzers.duplicates.doubts import Doubt, codes, texts
+from holdfast.analyzers.duplicates.doubts import FOR_REVIEW, Doubt, codes, texts
 from holdfast.analyzers.duplicates.library import SCHEMA
 from holdfast.analyzers.duplicates.matching import Groups
 from holdfast.analyzers.duplicates.params import Params
@@ -142,7 +142,7 @@ def _group(group_id: str, tracks: list[dict[str, Any]], params: Params) -> Group
     for track in others:
         doubts |= Doubt(track["doubts"])
     least = min((track["similarity"] for track in others), default=1.0)
-    safe = least >= params.safe_similarity
+    safe = least >= params.safe_similarity and not doubts & FOR_REVIEW
     matched = [track for track in tracks if track["itunes_match_type"] not in {None, Match.NONE.value}]
     return {
         "group_id": group_id,

@@ -54,7 +54,8 @@ class Signatures:
             ``whole_title`` (all of the title, without spaces), ``title_length`` (characters, folded), ``albums``
             (up to eight), ``least_seconds`` and ``most_seconds`` (durations, null where none is known),
             ``tracks`` (how many have it), ``common`` (which of its words many titles have),
-            ``own_album`` and ``take`` (what else parts signatures of one title and artist).
+            ``own_album`` and ``take`` (what else parts signatures of one title and artist),
+            ``loose`` (whether no track of it has an artist but in its title).
         of_track: each track's row in ``table``, in the library's order; -1 where there is nothing to compare.
     """
 
@@ -82,7 +83,7 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
         .filter(_comparable())
         # One album's intro is not another's, and what has neither artist nor album cannot be told apart.
         .with_columns(own_album=pl.when("needs_album").then("album_tight").otherwise(pl.lit("")))
-        .select("track", "title_key", "artist_key", "own_album", "album_tight", "duration_seconds")
+        .select("track", "title_key", "artist_key", "own_album", "album_tight", "duration_seconds", "loose")
         .sort("title_key", "artist_key", "own_album", "duration_seconds", "track")
         .with_columns(identity=pl.struct("title_key", "artist_key", "own_album").rle_id())
         .collect()
@@ -97,6 +98,7 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
             least_seconds=pl.col("duration_seconds").min(),
             most_seconds=pl.col("duration_seconds").max(),
             tracks=pl.len(),
+            loose=pl.col("loose").all(),
         )
         .join(_by_key(titles, "title_key", _TITLE_SCHEMA, ("whole_title", "title_length")).lazy(), on="title_key")
         .join(_by_key(artists, "artist_key", {}, _ARTIST_SCHEMA).lazy(), on="artist_key")
@@ -170,6 +172,7 @@ def _readings(library: pl.DataFrame) -> pl.DataFrame:
         artist=pl.when(both_in_one & unknown).then(artist_in_title).otherwise(artist),
         album="album",
         duration_seconds="duration_seconds",
+        loose=unknown,
     ).with_row_index("track")
 
 
