@@ -74,7 +74,9 @@ def analyze_duplicates(
     return _begun(store, made)
 
 
-@router.get("/analyses", operation_id="list_duplicate_analyses", response_model=schemas.SearchPage, responses=answers())
+@router.get(
+    "/analyses", operation_id="list_duplicate_analyses", response_model=schemas.DuplicateSearchPage, responses=answers()
+)
 def list_duplicate_analyses(
     caller: Asker, store: Store, *, limit: Limit = DOCUMENTED_LIMIT, cursor: Cursor = None
 ) -> Response:

@@ -200,7 +200,7 @@ class SearchOut(AnalysisOut):
     age: AgeOut
 
 
-class SearchPage(Outgoing):
+class DuplicateSearchPage(Outgoing):
     """A page of searches."""
 
     success: bool
@@ -218,7 +218,7 @@ class TrackOut(Outgoing):
     deleted_at: Moment | None = Field(description="When it was decided that it goes.")
 
 
-class GroupOut(Outgoing):
+class DuplicateGroupOut(Outgoing):
     """A group of duplicates; what the analyzer found of it stands beside these fields."""
 
     model_config = ConfigDict(extra="allow")
@@ -238,7 +238,7 @@ class GroupPageOut(Outgoing):
 
     success: bool
     analysis_id: str
-    items: list[GroupOut]
+    items: list[DuplicateGroupOut]
     next_cursor: str | None
 
 
@@ -250,7 +250,7 @@ class SearchWhole(Outgoing):
     age: AgeOut
     metrics: dict[str, float]
     resolution: JsonObject
-    groups: list[GroupOut]
+    groups: list[DuplicateGroupOut]
     next_cursor: str | None
 
 
