@@ -98,7 +98,7 @@ def test_cancel_and_the_loss_of_the_scheduler(cluster: Cluster, tmp_path: Path) 
     keeper = MemoryKeeper(lambda keeper: len(lines(log)) > 50)
     end = run("Map", keeper, there, count=10_000, longest=0.01, log=str(log))
     assert keeper.asked_at is not None
-    assert time.monotonic() - keeper.asked_at < 30
+    assert time.monotonic() - keeper.asked_at < 1
     assert end.status is Status.CANCELLED
     # Nobody waits for what was handed out any more: the workers come to rest.
     executed: list[int] = []
@@ -119,7 +119,7 @@ def test_cancel_and_the_loss_of_the_scheduler(cluster: Cluster, tmp_path: Path) 
     end = run("Map", MemoryKeeper(kill_the_scheduler), there, count=10_000, longest=0.01, log=str(log))
     assert end.error is not None
     assert end.error.code == "CLUSTER_UNAVAILABLE"
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 25
 
 
 def test_a_scheduler_that_is_not_there() -> None:
@@ -128,7 +128,7 @@ def test_a_scheduler_that_is_not_there() -> None:
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     began = time.monotonic()
     end = run("Map", spread=SpreadSettings(dask_address=address, patience_seconds=0), count=10)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 15
     assert end.status is Status.FAILED
     assert end.error is not None
     assert end.error.code == "CLUSTER_UNAVAILABLE"

@@ -161,13 +161,12 @@ def stops_after_the_partial(seconds: float) -> MemoryKeeper:
 
 
 @pytest.mark.parametrize("what", ["cooperative", "busy", "busy in C", "deaf"])
-def test_a_run_stops_soon_after_being_asked(what: str, tmp_path: Path) -> None:
+def test_a_run_stops_within_a_second_of_being_asked(what: str, tmp_path: Path) -> None:
     log = tmp_path / "pids"
     keeper = stops_after_the_partial(0.5)
     end = run("Misbehave", keeper, what=what, log=str(log))
     assert keeper.asked_at is not None
-    # A second, where nobody else wants the cores; none of these would ever end by itself.
-    assert time.monotonic() - keeper.asked_at < 30
+    assert time.monotonic() - keeper.asked_at < 1
     assert end.status is Status.CANCELLED
     assert end.error is not None
     assert end.error.code == "ANALYSIS_CANCELLED"
@@ -193,8 +192,7 @@ def test_a_part_that_hangs_in_the_pool_is_stopped(what: str, tmp_path: Path) -> 
     keeper = MemoryKeeper(lambda keeper: bool(lines(log)))
     end = run("BadPart", keeper, AT_ONCE, what=what, log=str(log))
     assert keeper.asked_at is not None
-    # A second, where nobody else wants the cores; none of these would ever end by itself.
-    assert time.monotonic() - keeper.asked_at < 30
+    assert time.monotonic() - keeper.asked_at < 1
     assert end.status is Status.CANCELLED
     assert end.report is not None
     assert end.report.payload == b'"so far"'
@@ -205,8 +203,14 @@ def test_a_part_that_hangs_in_the_pool_is_stopped(what: str, tmp_path: Path) -> 
 def test_a_run_that_takes_too_long_times_out(what: str) -> None:
     limit = 0.8
     # On a busy machine it may have found nothing by then.
-    while (end := run("Misbehave", what=what, timeout_seconds=limit)).report is None and limit < 30:
+    while True:
+        began = time.monotonic()
+        end = run("Misbehave", what=what, timeout_seconds=limit)
+        took = time.monotonic() - began
+        if end.report is not None or limit > 30:
+            break
         limit *= 2
+    assert limit <= took < limit + 1
     assert end.status is Status.TIMED_OUT
     assert end.error is not None
     assert end.error.message == f"The analysis took longer than {limit:g} seconds"

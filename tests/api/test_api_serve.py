@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,6 @@ from holdfast.domain.access import Role
 from holdfast.domain.jobs import JobStatus
 from tests.analyzers.code.gitrepo import GitRepo
 from tests.cli.conftest import COMMAND
-from tests.support.marks import ONE_STORE
 from tests.support.processes import wait_until
 
 
@@ -49,17 +49,22 @@ def serving(url: str, *options: str, **env: str) -> Iterator[tuple[subprocess.Po
             process.send_signal(signal.SIGTERM)
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """End it by SIGTERM: at once, and whoever hangs never does."""
+# Two seconds, and what a busy machine adds; whoever hangs takes longer than that.
+LIMIT = 18
+
+
+def ends(process: subprocess.Popen[str]) -> float:
+    """How long it takes to end by SIGTERM."""
+    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=20) == 0
+    return time.monotonic() - began
 
 
 CURL = shutil.which("curl")
 
 
 @pytest.mark.skipif(CURL is None, reason="no curl here")
-@ONE_STORE
 def test_the_documents_lines_work_as_printed(database: str) -> None:
     with serving(database, "--no-worker") as (_, address):
         lines = (
@@ -85,7 +90,7 @@ def test_an_analysis_is_run_beside_the_answers(database: str, tmp_path: Path) ->
         place = http.post("/api/v1/analyses", json={"kind": "code", "target": str(made.path)}).headers["location"]
         wait_until(lambda: http.get(place).json()["status"] == "completed", 60, "the analysis")
         assert http.get(f"{place}/result").status_code == 200
-        end(process)
+        assert ends(process) < LIMIT
 
 
 def test_indexes_are_left_to_others_where_that_is_wanted(database: str, tmp_path: Path) -> None:
@@ -101,7 +106,7 @@ def test_indexes_are_left_to_others_where_that_is_wanted(database: str, tmp_path
             wait_until(lambda: http.get(place).json()["status"] == "completed", 60, "the analysis")
             assert {kind for kind, _ in hf.jobs.counts()} == {"process.fulltext", "processing.rebuild"}
             assert hf.jobs.counts()["process.fulltext", JobStatus.READY] == 2
-            end(process)
+            assert ends(process) < LIMIT
 
 
 def test_several_processes_answer(database: str) -> None:
@@ -115,7 +120,7 @@ def test_several_processes_answer(database: str) -> None:
         counted = re.search(r'requests_total\{[^}]*route="/api/v1/analyses/\{analysis_id\}"[^}]*\} (\S+)', text)
         assert counted is not None
         assert float(counted[1]) == 10
-        end(process)
+        assert ends(process) < LIMIT
 
 
 def processes(service: subprocess.Popen[str], number: int) -> list[psutil.Process]:
@@ -142,11 +147,10 @@ def test_several_processes_end_at_once_with_open_streams(database: str) -> None:
             stream = stack.enter_context(http.stream("GET", "/api/v1/events"))
             assert next(stream.iter_raw()) == b"retry: 1000\n\n"
         children = processes(process, 2)
-        end(process)
+        assert ends(process) < LIMIT
         assert not any(child.is_running() for child in children)
 
 
-@ONE_STORE
 def test_another_process_takes_the_place_of_one_that_died(database: str) -> None:
     with serving(database, "--no-worker", "--workers", "2") as (process, address):
         assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
@@ -155,10 +159,9 @@ def test_another_process_takes_the_place_of_one_that_died(database: str) -> None
         wait_until(lambda: first[0] not in processes(process, 2), 60, "another process")
         for _ in range(5):
             assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
-        end(process)
+        assert ends(process) < LIMIT
 
 
-@ONE_STORE
 def test_nobody_goes_on_without_the_first_process(database: str) -> None:
     with serving(database, "--no-worker", "--workers", "2") as (process, address):
         assert httpx.get(f"{address}/ready", timeout=60).status_code == 200
@@ -167,7 +170,6 @@ def test_nobody_goes_on_without_the_first_process(database: str) -> None:
         wait_until(lambda: not any(child.is_running() for child in children), 60, "the others' end")
 
 
-@ONE_STORE
 def test_it_ends_with_bodies_under_way(database: str) -> None:
     with serving(database) as (process, address), httpx.Client(base_url=address) as http:
         assert http.get("/ready").status_code == 200
@@ -176,10 +178,9 @@ def test_it_ends_with_bodies_under_way(database: str) -> None:
         with socket.create_connection((url.host, url.port or 0)) as slow:
             slow.sendall(b"POST /api/v1/analyses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
             assert http.get("/ready").status_code == 200
-            end(process)
+            assert ends(process) < LIMIT
 
 
-@ONE_STORE
 def test_others_are_refused_until_there_are_tokens(database: str) -> None:
     command = [*COMMAND, "serve", "--json", "--host", "0.0.0.0", "--port", "0", "--database", database]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -196,7 +197,6 @@ def test_others_are_refused_until_there_are_tokens(database: str) -> None:
         assert httpx.get(f"{there}/api/v1/stats", headers=given, timeout=30).status_code == 200
 
 
-@ONE_STORE
 def test_a_taken_port_is_told(database: str) -> None:
     with serving(database, "--no-worker") as (_, address):
         port = address.rpartition(":")[2]

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from tests.analyzers.code.gitrepo import GitRepo
 from tests.cli.conftest import COMMAND, Cli
-from tests.support.marks import ONE_STORE
 from tests.support.processes import wait_until
 
 import holdfast
@@ -124,7 +123,6 @@ def test_show(cli: Cli, process: Cli) -> None:
         assert raw.encode() == hf.queries.result("mine")
 
 
-@ONE_STORE
 def test_names_cannot_act_on_the_terminal(cli: Cli) -> None:
     evil = "[bold]x[/bold]\n\x1b[2Jy"
     done = cli("analyze", evil, "--kind", "sample", "--id", "mine", "--tag", "[red]\x1b[0m")
@@ -271,7 +269,6 @@ def test_failure_is_told_with_its_code(cli: Cli) -> None:
     assert record.json["error"]["code"] == "ANALYZER_FAILED"
 
 
-@ONE_STORE
 def test_timeout(cli: Cli) -> None:
     done = cli("analyze", "a", "--kind", "slow", "--param", "steps=10000", "--timeout", "1", "--json")
     assert done.code == 1
@@ -279,7 +276,6 @@ def test_timeout(cli: Cli) -> None:
     assert done.json["result_is_partial"]
 
 
-@ONE_STORE
 def test_follow(cli: Cli, process: Cli) -> None:
     name = cli("analyze", "a", "--kind", "slow", "--param", "steps=30", "--no-wait", "--json").json["analysis_id"]
     worker = threading.Thread(target=process, args=("worker", "--until-idle"))
@@ -340,7 +336,6 @@ def test_resume_goes_on(cli: Cli) -> None:
         assert hf.get_result("mine")["resumed_at"] > 0
 
 
-@ONE_STORE
 def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> None:
     with holdfast.open(environment) as hf:
         for number in range(3):
@@ -373,7 +368,6 @@ def _cells(line: str) -> int:
     return cell_len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line))
 
 
-@ONE_STORE
 def test_live_line_on_a_terminal(terminal: Cli) -> None:
     for columns in (40, 100):
         done = terminal("analyze", f"a{columns}", "--kind", "slow", "--param", "steps=60", columns=columns)
@@ -384,14 +378,12 @@ def test_live_line_on_a_terminal(terminal: Cli) -> None:
         assert max(map(_cells, re.split(r"[\r\n]+", done.out))) <= columns
 
 
-@ONE_STORE
 def test_colours(terminal: Cli) -> None:
     terminal("analyze", "a", "--kind", "sample")
     assert "\x1b[32m" in terminal("list").out
     assert "\x1b[32m" not in terminal("list", NO_COLOR="1").out
 
 
-@ONE_STORE
 def test_other_encodings(process: Cli, environment: str) -> None:
     with holdfast.open(environment) as hf:
         subject = holdfast.Subject(kind="t", key="k", title="Zoë 界")
@@ -402,7 +394,6 @@ def test_other_encodings(process: Cli, environment: str) -> None:
     assert process("show", "mine", "--json").json["subject"]["title"] == "Zoë 界"
 
 
-@ONE_STORE
 def test_demo(cli: Cli, repository: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository.path)
     done = cli("demo")

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 import typer
 from tests.analyzers.code.gitrepo import GitRepo
 from tests.cli.conftest import COMMAND, Cli
-from tests.support.marks import ONE_STORE
 
 import holdfast
 from holdfast.cli.commands import app
@@ -90,7 +89,6 @@ def test_document_is_complete() -> None:
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-@ONE_STORE
 def test_each_command_has_help_a_database_and_json(path: str, cli: Cli) -> None:
     shown = cli(*path.split()[1:], "--help")
     assert shown.code == 0
@@ -100,7 +98,6 @@ def test_each_command_has_help_a_database_and_json(path: str, cli: Cli) -> None:
     assert "--database" in options or path in {"holdfast kinds", "holdfast version"}
 
 
-@ONE_STORE
 def test_alone_it_says_what_there_is(cli: Cli) -> None:
     alone = cli()
     assert alone.code == 0
@@ -109,7 +106,6 @@ def test_alone_it_says_what_there_is(cli: Cli) -> None:
     assert "check" in cli("db").out
 
 
-@ONE_STORE
 def test_version(cli: Cli) -> None:
     assert cli("--version").out == f"holdfast {holdfast.__version__}\n"
     assert holdfast.__version__ in cli("version").out
@@ -129,7 +125,6 @@ def test_version(cli: Cli) -> None:
         ["jobs", "retry", "1", "--all"],
     ],
 )
-@ONE_STORE
 def test_usage(cli: Cli, wrong: list[str]) -> None:
     done = cli(*wrong)
     assert (done.code, done.out) == (2, "")
@@ -140,7 +135,6 @@ def test_usage(cli: Cli, wrong: list[str]) -> None:
     assert told.json["error"]["code"] == "USAGE"
 
 
-@ONE_STORE
 def test_errors_as_json_and_for_people(cli: Cli) -> None:
     done = cli("show", "nobody", "--json")
     assert (done.code, done.err) == (3, "")
@@ -153,7 +147,6 @@ def test_errors_as_json_and_for_people(cli: Cli) -> None:
     assert "holdfast list" in people.err
 
 
-@ONE_STORE
 def test_invalid_input(cli: Cli, repository: GitRepo, tmp_path: Path) -> None:
     where = str(repository.path)
     expected = {
@@ -174,7 +167,6 @@ def test_invalid_input(cli: Cli, repository: GitRepo, tmp_path: Path) -> None:
     assert "There are: main" in cli("analyze", where, "--branch", "nonsense").err
 
 
-@ONE_STORE
 def test_unusable_store(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("this is no database, it only looks so" * 100)
     assert cli("list", "--database", f"sqlite:///{tmp_path}/file").code == 6
@@ -186,7 +178,6 @@ def test_unusable_store(cli: Cli, tmp_path: Path) -> None:
     assert "secret" not in gone.out
 
 
-@ONE_STORE
 def test_setting_of_a_wrong_form(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_CONCURRENCY", "many")
     done = cli("list")
@@ -194,7 +185,6 @@ def test_setting_of_a_wrong_form(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
     assert "concurrency" in done.err
 
 
-@ONE_STORE
 def test_database_before_the_command(cli: Cli, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/another.db"
     assert cli("--database", url, "db", "upgrade").code == 0
@@ -235,7 +225,6 @@ def test_db(cli: Cli, empty_database: str, tmp_path: Path) -> None:
     assert not missing.exists()
 
 
-@ONE_STORE
 def test_damaged_database(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "damaged.db"
     with holdfast.open(f"sqlite:///{path}") as hf:
@@ -263,7 +252,6 @@ def test_kinds_and_stats(cli: Cli) -> None:
     assert "1 queued" in cli("stats").out
 
 
-@ONE_STORE
 def test_broken_pipe(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # With it, Python itself does not notice that a pipe was closed in the middle of a text.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
@@ -282,7 +270,6 @@ def test_broken_pipe(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (process.wait(timeout=30), err) == (141, "")
 
 
-@ONE_STORE
 def test_unforeseen_error_has_no_traceback_unless_asked(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
@@ -297,7 +284,6 @@ def test_unforeseen_error_has_no_traceback_unless_asked(cli: Cli, monkeypatch: p
 
 
 @pytest.mark.parametrize("shell", ["bash"])
-@ONE_STORE
 def test_completion(shell: str, environment: str) -> None:
     # Typer looks which shell it was called from.
     script = subprocess.run(

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import COMMAND, Cli
 from tests.cli.samples import EVIL
-from tests.support.marks import ONE_STORE
 
 import holdfast
 from holdfast.domain.findings import Severity
@@ -47,7 +46,6 @@ from holdfast.telemetry import configure_logging
     ],
     ids=" ".join,
 )
-@ONE_STORE
 def test_looking_makes_no_database(cli: Cli, tmp_path: Path, command: list[str]) -> None:
     folder = tmp_path / "no" / "folder"
     done = cli(*command, "--json", "--database", f"sqlite:///{folder}/x.db")
@@ -56,7 +54,6 @@ def test_looking_makes_no_database(cli: Cli, tmp_path: Path, command: list[str])
     assert not folder.parent.exists()
 
 
-@ONE_STORE
 def test_looking_makes_no_schema(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "empty.db"
     path.touch()
@@ -109,7 +106,6 @@ def test_options_without_effect_are_told(cli: Cli) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", [["stats"], ["list", "--json"], ["--help"], ["show", "x", "--json"]], ids=" ".join)
-@ONE_STORE
 def test_full_output(environment: str, command: list[str], unbuffered: str) -> None:
     with holdfast.open(environment), Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -125,7 +121,6 @@ def test_full_output(environment: str, command: list[str], unbuffered: str) -> N
     assert "Traceback" not in done.stderr
 
 
-@ONE_STORE
 def test_closed_output(environment: str) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f'"{COMMAND[0]}" stats >&-'], stderr=subprocess.PIPE, text=True, check=False
@@ -136,7 +131,6 @@ def test_closed_output(environment: str) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, "Terminated"])
-@ONE_STORE
 def test_interrupted_json_is_one_document(cli: Cli, monkeypatch: pytest.MonkeyPatch, stop: object) -> None:
     from holdfast.cli.errors import Terminated  # noqa: PLC0415
 
@@ -150,7 +144,6 @@ def test_interrupted_json_is_one_document(cli: Cli, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), ("terminated", 143)])
-@ONE_STORE
 def test_stopped_in_the_midst_of_a_statement(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, stop: object, code: int
 ) -> None:
@@ -186,7 +179,6 @@ def test_sigterm_of_a_run_with_json(environment: str) -> None:
     assert '"INTERRUPTED"' in out
 
 
-@ONE_STORE
 def test_pipes_get_no_padding(cli: Cli, environment: str) -> None:
     with holdfast.open(environment) as hf:
         found = [holdfast.Finding(rule="r", severity=Severity.LOW, title=title) for title in ("short", "longer " * 9)]
@@ -197,7 +189,6 @@ def test_pipes_get_no_padding(cli: Cli, environment: str) -> None:
         assert [line for line in lines if line != line.rstrip()] == []
 
 
-@ONE_STORE
 def test_eighty_columns_cut_no_language(terminal: Cli, repository: object) -> None:
     path: Path = repository.path  # type: ignore[attr-defined]
     (path / "docs.md").write_text("# words\n")
@@ -207,7 +198,6 @@ def test_eighty_columns_cut_no_language(terminal: Cli, repository: object) -> No
     assert "documentati…" not in section
 
 
-@ONE_STORE
 def test_demo_says_how_the_command_is_called(cli: Cli, monkeypatch: pytest.MonkeyPatch, repository: object) -> None:
     path: Path = repository.path  # type: ignore[attr-defined]
     spaced = path.rename(path.with_name("my app"))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Cli
-from tests.support.marks import ONE_STORE
 
 import holdfast
 from holdfast.cli import text
@@ -93,7 +92,6 @@ def test_revoke(cli: Cli, environment: str) -> None:
     ],
     ids=str,
 )
-@ONE_STORE
 def test_wrong_command_lines(cli: Cli, wrong: list[str], code: int) -> None:
     assert cli("token", *wrong).code == code
     assert cli("token", "list", "--json").json["items"] == []

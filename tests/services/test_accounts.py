@@ -260,7 +260,7 @@ def test_noting_a_use_is_never_in_the_way(hf: Holdfast, monkeypatch: pytest.Monk
     monkeypatch.setattr(Store, "write", stuck)
     began = time.monotonic()
     assert hf.accounts.authenticate(made.secret, ip=None).owner == "ci"
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 5
     gate.set()
     wait_until(lambda: last_used(hf) is not None, 60, "the use")
 

@@ -188,9 +188,10 @@ def test_drain(database: str, is_long: bool) -> None:
         worker = hf.worker()
         with working(worker) as thread:
             assert started.wait(60)
+            began = time.monotonic()
             worker.stop()
             thread.join(60)
-            assert not thread.is_alive()
+            assert time.monotonic() - began < 2
         jobs = hf.jobs.listing(JobStatus.READY)
         assert len(jobs) == 5
         # Attempts that were given back do not count.
@@ -212,9 +213,10 @@ def test_idle_worker_stops_at_once(database: str, monkeypatch: pytest.MonkeyPatc
         with working(worker) as thread:
             # At first it is woken by what is done at the start, and by its own first look at the database.
             wait_until(lambda: any(time.monotonic() - begun > 3 for begun in since), 60, "it to be idle")
+            began = time.monotonic()
             worker.stop()
             thread.join(60)
-            assert not thread.is_alive()
+            assert time.monotonic() - began < 2
 
 
 def test_new_job_begins_at_once(database: str) -> None:
@@ -225,9 +227,14 @@ def test_new_job_begins_at_once(database: str) -> None:
         worker.idle_seconds = 600
         with working(worker):
             wait_until(lambda: hf.jobs.counts() == {}, 60, "it to run")
+            waits = []
             for count in range(1, 6):
+                began = time.monotonic()
                 enqueue(other, "good")
                 wait_until(good.has_done(count), 60, "the job")
+                waits.append(time.monotonic() - began)
+            # The median: a busy machine may hold one of them up.
+            assert sorted(waits)[2] < 0.5
 
 
 def test_delayed_job_begins_in_time(database: str) -> None:

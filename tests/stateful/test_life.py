@@ -672,7 +672,7 @@ def test_life(database: str) -> None:
         url = database
 
     # Enough to kill the usual mutants; on PostgreSQL each costs four times as much.
-    usual = 50 if database.startswith("sqlite") else 12
+    usual = 80 if database.startswith("sqlite") else 20
     examples = settings().max_examples
     run_state_machine_as_test(
         Here,

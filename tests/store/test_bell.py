@@ -64,7 +64,7 @@ def test_ring_before_the_wait_is_not_missed(bell: Bell) -> None:
     bell.ring()
     began = time.monotonic()
     bell.wait(count, 60)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 1
 
 
 def test_nobody_waits_longer_than_said(bell: Bell) -> None:
@@ -73,11 +73,11 @@ def test_nobody_waits_longer_than_said(bell: Bell) -> None:
     bell.wait(bell.count(), 1.0)
     began = time.monotonic()
     bell.wait(bell.count(), 0.3)
-    assert 0.29 <= time.monotonic() - began < 30
+    assert 0.29 <= time.monotonic() - began < 0.8
     began = time.monotonic()
     bell.wait(bell.count(), 0)
     bell.wait(bell.count(), -1)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 0.2
 
 
 def test_close_wakes_everybody(database: str) -> None:
@@ -96,5 +96,5 @@ def test_bell_of_a_database_that_is_away() -> None:
     began = time.monotonic()
     engine.bell.ring()
     engine.bell.wait(engine.bell.count(), 0.2)
-    assert 0.19 <= time.monotonic() - began < 30
+    assert 0.19 <= time.monotonic() - began < 2
     engine.close()

@@ -277,7 +277,7 @@ def test_postgresql_that_is_not_there() -> None:
     for url in ("postgresql://nobody@/none?host=/nowhere", "postgresql://nobody@127.0.0.1:1/none"):
         with pytest.raises(StoreUnavailable):
             holdfast.open(url)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 5
 
 
 def test_postgresql_that_does_not_answer() -> None:
@@ -287,7 +287,7 @@ def test_postgresql_that_does_not_answer() -> None:
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             holdfast.open(f"postgresql://nobody@127.0.0.1:{port}/none?connect_timeout=2")
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 10
         # Without being told, it does not wait for minutes either.
         assert Engine(f"postgresql://nobody@127.0.0.1:{port}/none").url.query["connect_timeout"] == "10"
 

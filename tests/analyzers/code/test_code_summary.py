@@ -127,7 +127,7 @@ def test_a_model_that_trickles_its_headers_does_not_hold_the_run(monkeypatch: py
         began = time.monotonic()
         with pytest.raises(ModelFailed, match="Timeout"):
             ask_model(Model(url=f"http://127.0.0.1:{server.getsockname()[1]}", name="m"), {})
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 3
         stop.set()
         thread.join()
 
