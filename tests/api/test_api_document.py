@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi_checks
 
-from tests.api.serving import LINT, UNLIMITED, listening, store
+from holdfast.domain.access import Role
+from tests.api.serving import LINT, UNLIMITED, listening, local, store, token
 from tests.services.samples import opened
 
 ROOT = Path(__file__).parents[2]
@@ -24,21 +25,26 @@ _EXAMPLES = 12
 _ERRORS = {"400", "401", "403", "421", "422", "429", "500", "503"}
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with a little of everything in it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('service') / 'holdfast.db'}"
-    with opened(url, **UNLIMITED) as hf, listening(hf) as address:
-        with httpx.Client(base_url=address) as http:
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A service with a little of everything in it, and an administrator's header.
+
+    With a token from the start: the first one that a probe made would close the door to what comes after it.
+    """
+    with opened(f"sqlite:///{tmp_path / 'holdfast.db'}", **UNLIMITED) as hf, listening(hf) as address:
+        header = token(hf, "admin", Role.ADMIN)
+        with httpx.Client(base_url=address, headers=header) as http:
             for number in range(3):
                 store(http, analysis_id=f"known-{number}", result=number)
-            http.post("/api/v1/analyses", json={"kind": "sample", "target": "t"})
-        yield address
+            assert http.post("/api/v1/analyses", json={"kind": "sample", "target": "t"}).status_code == 202
+        yield address, header
 
 
 @pytest.fixture(scope="module")
-def document(service: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{service}/openapi.json", timeout=60).json()
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('document') / 'holdfast.db'}"
+    with local(url) as (_, http):
+        found: dict[str, Any] = http.get("/openapi.json", timeout=60).json()
     return found
 
 
@@ -75,8 +81,9 @@ _CHECKS = [
 
 
 @pytest.mark.filterwarnings("ignore")  # theirs
-def test_nothing_but_what_is_documented(service: str) -> None:
-    schema = schemathesis.openapi.from_url(f"{service}/openapi.json")
+def test_nothing_but_what_is_documented(service: tuple[str, dict[str, str]]) -> None:
+    address, header = service
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     bounded = settings(
         max_examples=_EXAMPLES,
         deadline=None,
@@ -96,10 +103,11 @@ def test_nothing_but_what_is_documented(service: str) -> None:
         @bounded
         @given(case=operation.as_strategy())
         def probe(case: schemathesis.Case[Any]) -> None:
-            case.call_and_validate(checks=_CHECKS)
+            case.call_and_validate(checks=_CHECKS, headers=header)
 
         probe()
     assert seen > 30
+    assert httpx.get(f"{address}/api/v1/tokens", headers=header, timeout=60).status_code == 200
 
 
 def test_no_two_schemas_share_a_name(document: dict[str, Any]) -> None:
@@ -108,7 +116,10 @@ def test_no_two_schemas_share_a_name(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not CLIENT.exists(), reason="No client generator: make .venv-client/.locked")
-def test_a_client_made_from_it_works(service: str, document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_client_made_from_it_works(
+    service: tuple[str, dict[str, str]], document: dict[str, Any], tmp_path: Path
+) -> None:
+    address, header = service
     config = tmp_path / "config.yaml"
     # As it comes: to lint it again would test the linter.
     config.write_text("post_hooks: []\n")
@@ -143,7 +154,7 @@ def test_a_client_made_from_it_works(service: str, document: dict[str, Any], tmp
     )
     assert checked.returncode == 0, checked.stdout
     used = subprocess.run(
-        [str(CLIENT / "python"), "-c", _USE, service, str(described)],
+        [str(CLIENT / "python"), "-c", _USE, address, header["authorization"].split()[1], str(described)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -159,14 +170,14 @@ import importlib
 import json
 import sys
 
-from made import Client
+from made import AuthenticatedClient
 from made.api.analyses import create_analysis, delete_analysis, get_analysis, list_analyses, restore_analysis
 from made.api.freshness import cancel_refresh, get_scheduled_tasks, schedule_refresh
 from made.api.repositories import get_branch, store_repository, sync_branches
 from made.api.search import list_threads, search_analyses
 from made.models import BranchBatch, NewAnalysis, RepositoryIn
 
-with Client(base_url=sys.argv[1], timeout=60, raise_on_unexpected_status=True) as client:
+with AuthenticatedClient(sys.argv[1], sys.argv[2], timeout=60, raise_on_unexpected_status=True) as client:
     new = NewAnalysis.from_dict({LINT!r})
     made = create_analysis.sync(client=client, body=new)
     print(made.status)
@@ -186,7 +197,7 @@ with Client(base_url=sys.argv[1], timeout=60, raise_on_unexpected_status=True) a
     print("t7" in [one.id for one in list_threads.sync(client=client).items])
     print("task" in [one.analysis.kind for one in search_analyses.sync(client=client, q="kind:task").items])
     # Of every operation there is a function.
-    for operations in json.load(open(sys.argv[2]))["paths"].values():
+    for operations in json.load(open(sys.argv[3]))["paths"].values():
         for operation in operations.values():
             name = operation["operationId"]
             module = importlib.import_module(f"made.api.{{operation['tags'][0]}}.{{name}}")
