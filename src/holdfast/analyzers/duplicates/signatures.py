@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from holdfast.analyzers.duplicates.artists import Artist, parse_artist
-from holdfast.analyzers.duplicates.text import fold, squash, tightened, words_of
-from holdfast.analyzers.duplicates.titles import SIGNAL, Title, parse_title
-from holdfast.analyzers.duplicates.words import GENERIC_TITLES, UNKNOWN_ARTISTS
+from holdfast.analyzers.duplicates.apart import ARTIST_SCHEMA, TITLE_SCHEMA, take_artists_apart, take_titles_apart
+from holdfast.analyzers.duplicates.text import fold, squash
+from holdfast.analyzers.duplicates.words import UNKNOWN_ARTISTS
 
 I64 = NDArray[np.int64]
 
@@ -24,25 +23,6 @@ COMMON_WORD = 3
 # A minute more is another recording; a quarter of a minute may be silence, or a fade.
 OTHER_TAKE_SECONDS = 15.0
 OTHER_TAKE_SHARE = 0.25
-
-# What makes a title another one; the artist and, for some, the album come to it.
-_TITLE_IDENTITY = ("core", "versions", "version_text", "numbers", "subtitle", "guests", "tail")
-
-_TITLE_SCHEMA = pl.Schema(
-    {
-        "core": pl.String,
-        "tight": pl.String,
-        "versions": pl.Int64,
-        "version_text": pl.String,
-        "numbers": pl.String,
-        "subtitle": pl.String,
-        "guests": pl.String,
-        "tail": pl.String,
-        "head": pl.String,
-        "unnumbered": pl.String,
-    }
-)
-_ARTIST_SCHEMA = pl.Schema({"names": pl.String, "whole_artist": pl.String, "artist_words": pl.String})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +35,7 @@ class Signatures:
             (up to eight), ``least_seconds`` and ``most_seconds`` (durations, null where none is known),
             ``tracks`` (how many have it), ``common`` (which of its words many titles have),
             ``own_album`` and ``take`` (what else parts signatures of one title and artist),
-            ``loose`` (whether no track of it has an artist but in its title).
+            ``loose`` (whether no track of it has an artist but in its title), ``artist_rank`` (in alphabetical order).
         of_track: each track's row in ``table``, in the library's order; -1 where there is nothing to compare.
     """
 
@@ -71,8 +51,8 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
         same: a mask of the version classes that count as no version.
     """
     tracks = _readings(library)
-    titles = _titles(tracks["title"].unique(), same)
-    artists = _artists(tracks["artist"].unique())
+    titles = take_titles_apart(tracks["title"].unique(), same)
+    artists = take_artists_apart(tracks["artist"].unique())
     albums = _albums(tracks["album"].unique())
     rows = (
         tracks.lazy()
@@ -100,10 +80,11 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
             tracks=pl.len(),
             loose=pl.col("loose").all(),
         )
-        .join(_by_key(titles, "title_key", _TITLE_SCHEMA, ("whole_title", "title_length")).lazy(), on="title_key")
-        .join(_by_key(artists, "artist_key", {}, _ARTIST_SCHEMA).lazy(), on="artist_key")
+        .join(_by_key(titles, "title_key", TITLE_SCHEMA, ("whole_title", "title_length")).lazy(), on="title_key")
+        .join(_by_key(artists, "artist_key", {}, ARTIST_SCHEMA).lazy(), on="artist_key")
         .sort("signature")
-        .drop("signature", "title_key", "artist_key")
+        .drop("signature", "title_key")
+        .rename({"artist_key": "artist_rank"})
         .collect()
     )
     of_track = np.full(library.height, -1, dtype=np.int64)
@@ -178,68 +159,12 @@ def _readings(library: pl.DataFrame) -> pl.DataFrame:
 
 def _folded(column: pl.Series) -> pl.Series:
     distinct = column.fill_null("").unique(maintain_order=True)
-    if len(distinct) == len(column):
+    if 2 * len(distinct) > len(column):
+        # To find each among the distinct ones costs more than to fold it again.
         return fold(column)
     pairs = pl.DataFrame({"raw": distinct, "folded": fold(distinct)})
     given = column.fill_null("").to_frame("raw")
     return given.join(pairs, on="raw", how="left", maintain_order="left")["folded"]
-
-
-def _titles(texts: pl.Series, same: int) -> pl.DataFrame:
-    signal = texts.str.contains(SIGNAL)
-    plain = _plain_titles(texts.filter(~signal))
-    given = texts.filter(signal)
-    apart = _frame((_row(parse_title(text, same)) for text in given), _TITLE_SCHEMA).with_columns(title=given)
-    columns = ["title", *_TITLE_SCHEMA]
-    titles = pl.concat([plain.select(columns), apart.select(columns)])
-    core = pl.col("core")
-    return titles.with_columns(
-        title_key=pl.struct(_TITLE_IDENTITY).rank("dense"),
-        whole_title=squash(pl.col("title")),
-        title_length=pl.col("title").str.len_chars(),
-        numeric=core.str.contains(r"^[\p{N} ]*$"),
-        generic=core.is_in(GENERIC_TITLES),
-    )
-
-
-def _plain_titles(texts: pl.Series) -> pl.DataFrame:
-    core = words_of(pl.col("title"))
-    named = texts.to_frame("title").with_columns(core=pl.when(core == "").then("title").otherwise(core))
-    empty = pl.lit("")
-    return named.with_columns(
-        tight=tightened(pl.col("core")),
-        versions=pl.lit(0, dtype=pl.Int64),
-        version_text=empty,
-        numbers=empty,
-        subtitle=empty,
-        guests=empty,
-        tail=empty,
-        head=empty,
-        unnumbered=empty,
-    )
-
-
-def _row(title: Title) -> tuple[object, ...]:
-    return tuple(" ".join(sorted(value)) if isinstance(value, frozenset) else value for value in title)
-
-
-def _artists(texts: pl.Series) -> pl.DataFrame:
-    rows = (_artist_row(parse_artist(text)) for text in texts)
-    return _frame(rows, _ARTIST_SCHEMA).with_columns(
-        artist=texts, artist_key=pl.col("artist_words").rank("dense"), unknown=pl.col("artist_words") == ""
-    )
-
-
-def _frame(rows: Iterable[tuple[object, ...]], schema: pl.Schema) -> pl.DataFrame:
-    # Column by column: row by row, building the table costs a third of taking the titles apart.
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pl.DataFrame(
-        [pl.Series(name, values, dtype=dtype) for values, (name, dtype) in zip(columns, schema.items(), strict=True)]
-    )
-
-
-def _artist_row(artist: Artist) -> tuple[object, ...]:
-    return " ".join(artist.names), artist.whole, artist.words
 
 
 def _albums(texts: pl.Series) -> pl.DataFrame:
