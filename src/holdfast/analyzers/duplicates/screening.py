@@ -89,8 +89,9 @@ class _Columns:
         return _texts(self._table["artist_words"])
 
     @cached_property
-    def told(self) -> _Texts:
-        return _texts(self._table["whole_artist"] + self._table["tight"])
+    def told(self) -> pl.Series:
+        """What may hold more than the title."""
+        return self._table.select(told=pl.concat_str("whole_artist", "tight"))["told"]
 
     @cached_property
     def names(self) -> pl.Series:
@@ -195,8 +196,8 @@ def _title_inside(pairs: _Pairs) -> Flags:
     inside = np.zeros(len(pairs.left), dtype=bool)
     for way in (pairs, pairs.turned()):
         at = np.nonzero(columns.loose[way.left] & ~inside)[0]
-        found = _alike(way.at(at), columns.told, columns.titles, fuzz.partial_ratio, cutoff=TITLE_INSIDE)
-        inside[at] = found > 0
+        told, titles = columns.told[way.left[at]].to_list(), columns.titles[way.right[at]]
+        inside[at] = process.cpdist(told, titles, scorer=fuzz.partial_ratio, score_cutoff=TITLE_INSIDE) > 0
     return inside
 
 
