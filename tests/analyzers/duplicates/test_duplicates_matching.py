@@ -79,6 +79,7 @@ ODD = library(
         (track("Hello", duration_seconds=200.0), track("Hello (Once More)", duration_seconds=201.0)),
         (track("Hello", duration_seconds=200.0), track("Hello", duration_seconds=205.0)),
         (track("Intro", album="First"), track("Intro", album="First (Deluxe)")),
+        (track("\u00f7", album="First"), track("\u00f7", album="Second")),
     ],
 )
 def test_safe_duplicates(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -137,6 +138,9 @@ def test_duplicates_that_a_person_should_look_at(one: dict[str, Any], other: dic
         (track("Hello", duration_seconds=180.0), track("Hello", duration_seconds=400.0)),
         (track("Helllo", duration_seconds=200.0), track("Hello", duration_seconds=230.0)),
         (track("東京", "椎名林檎"), track("京都", "椎名林檎")),
+        (track("\u00f7"), track("\u00d7")),
+        (track("???"), track("!!!")),
+        (track("\U0001f525"), track("\U0001f525\U0001f525")),
         (track("ไม่", "ไทย"), track("ไม", "ไทย")),
     ],
 )

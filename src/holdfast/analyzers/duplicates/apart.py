@@ -60,7 +60,8 @@ def take_titles_apart(texts: pl.Series, same: int) -> pl.DataFrame:
     core = pl.col("core")
     return titles.with_columns(
         title_key=pl.struct(_TITLE_IDENTITY).rank("dense"),
-        whole_title=squash(pl.col("title")),
+        # A title of signs alone is not every other one of signs.
+        whole_title=pl.when(squash(pl.col("title")) == "").then("title").otherwise(squash(pl.col("title"))),
         title_length=pl.col("title").str.len_chars(),
         numeric=core.str.contains(r"^[\p{N} ]*$"),
         generic=core.is_in(GENERIC_TITLES),
