@@ -230,28 +230,14 @@ class Engine:
 
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""
-        if self.dialect == "sqlite":
-            return self._rebuilding(work)
 
         def locked(connection: sa.Connection) -> T:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x486F6C64)))
+            # SQLite has one writer.
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x486F6C64)))
             return work(connection)
 
         return self.write(locked)
-
-    def _rebuilding(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run ``work`` with a connection of its own that tables can be made anew with.
-
-        To drop a table is to delete its rows, and all that refers to them: https://sqlite.org/lang_altertable.html.
-        """
-        self._check_usable()
-        engine = sqlite_engine(self._path, begin="BEGIN IMMEDIATE")
-        sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
-        try:
-            with translated(), engine.begin() as connection:
-                return work(connection)
-        finally:
-            engine.dispose()
 
     def check(self) -> list[str]:
         """What the database itself finds wrong with its files; empty when all is well."""
