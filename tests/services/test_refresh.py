@@ -457,6 +457,11 @@ def test_what_misleads_most_is_refreshed_first(database: str) -> None:
             run_refreshes(hf)
             settle(hf, *begin(hf), ended(Status.COMPLETED, {}, 0))
         assert order == ["d-marked", "c-moved", "b-old", "a-never"]
+        # What was refreshed by itself waits for its turn, but not when somebody asks.
+        assert hf.refresh.check(hf.settings.freshness_rules(), {}) == []
+        clock.advance(1)
+        hf.refresh.mark_for_refresh("repo", "b-old")
+        assert [task.branch_name for task in hf.refresh.check(hf.settings.freshness_rules(), {})] == ["b-old"]
 
 
 def test_a_refresh_that_fails_is_told_and_backs_off(database: str) -> None:

@@ -181,13 +181,17 @@ class FreshnessFacts:
         old; what was never analysed misleads nobody, and a repository may have hundreds of such branches.
 
         Those wait that are being refreshed, have failed lately, or were refreshed by themselves after ``since``: one
-        that stays stale all the same must not keep a worker busy for ever.
+        that stays stale all the same must not keep a worker busy for ever. A mark made since then does not wait.
         """
         reasons = self._reasons(rules, versions)
         lately = sa.or_(
             _q.open_branch.is_not(None),
             _q.retry_at > self._now,
-            sa.and_(_q.is_automatic, _q.created_at > since),
+            sa.and_(
+                _q.is_automatic,
+                _q.created_at > since,
+                sa.or_(_b.marked_at.is_(None), _b.marked_at <= _q.created_at),
+            ),
         )
         pressing = sa.case(
             (reasons[Reason.MARKED], 0),
