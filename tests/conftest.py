@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ _INPUT = "holdfast_postgres"
 
 # What processors are fed by are jobs, and many tests count those: they are enabled where they are tested.
 os.environ.setdefault("HOLDFAST_PROCESSORS", "")
+# Tests start some thousand processes: without byte code each compiles every module that it imports, for seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("default", max_examples=60, deadline=None, derandomize=False)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, derandomize=False)
