@@ -32,6 +32,7 @@ from holdfast.store.cache_entries import CacheEntries
 from holdfast.store.comparison import Comparisons
 from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
+from holdfast.store.documents import Documents
 from holdfast.store.engine import Engine
 from holdfast.store.exports import Exports
 from holdfast.store.findings import Findings
@@ -95,6 +96,7 @@ class UnitOfWork:
         series: figures over time.
         cache_entries: what is noted of derived files.
         processing: indexes, and what is in them.
+        documents: what indexes read.
         search: queries.
     """
 
@@ -145,6 +147,7 @@ class UnitOfWork:
         self.conflicts = Conflicts(connection, engine)
         self.series = Series(connection)
         self.cache_entries = CacheEntries(connection)
+        self.documents = Documents(connection)
         self.processing = Processing(connection, engine)
         self.search = Search(connection)
 
