@@ -289,6 +289,7 @@ def test_follow(cli: Cli, process: Cli) -> None:
     assert "completed" in followed.out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c(environment: str, cli: Cli, presses: int) -> None:
     command = [*COMMAND, "analyze", "a", "--kind", "slow", "--param", "steps=100000", "--id", "mine"]

@@ -222,13 +222,7 @@ def cancel(
         def told(analysis: Analysis) -> str:
             return "Cancelled" if analysis.status.ended else "Stops within a second:"
 
-        return each(
-            session,
-            holdfast,
-            analysis_ids,
-            lambda given: holdfast.cancel_analysis(find_id(holdfast, given)),
-            told,
-        )
+        return each(session, holdfast, analysis_ids, holdfast.cancel_analysis, told)
 
 
 def delete(
@@ -256,7 +250,7 @@ def delete(
             session,
             holdfast,
             analysis_ids,
-            lambda given: holdfast.delete_analysis(find_id(holdfast, given), purge=purge),
+            lambda analysis_id: holdfast.delete_analysis(analysis_id, purge=purge),
             lambda _: "Deleted for good" if for_good else "Put into the trash:",
         )
 
@@ -274,7 +268,7 @@ def each(
         session: the command's run.
         holdfast: the store.
         given: the ids as they were given.
-        change: changes one.
+        change: changes the analysis of an id.
         told: says what became of it.
     """
     from rich.text import Text
@@ -285,7 +279,7 @@ def each(
     failed: list[HoldfastError] = []
     for one in dict.fromkeys(given):
         try:
-            analysis = change(one)
+            analysis = change(find_id(holdfast, one))
         except InvalidInput as error:
             failed.append(error)
         except HoldfastError as error:
