@@ -171,7 +171,7 @@ class Holdfast(Library):
             rules=rules,
         )
         self.feed = Feed(self.store)
-        self._indexing = Indexing(self.store, self.processors)
+        self._indexing = Indexing(self.store, self.processors, settings.process_timeout_seconds)
         self.processing = ProcessingService(self.store, self.processors, self._indexing)
         self.search = SearchService(self.store, self.processors)
         self.relations = RelationsService(self.store, self.processors)

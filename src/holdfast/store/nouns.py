@@ -14,6 +14,7 @@ from holdfast.store.cache_entries import CacheEntries
 from holdfast.store.comparison import Comparisons
 from holdfast.store.conflicts import Conflicts
 from holdfast.store.counters import Counters
+from holdfast.store.documents import Documents
 from holdfast.store.engine import Engine
 from holdfast.store.exports import Exports
 from holdfast.store.findings import Findings
@@ -101,6 +102,7 @@ class Nouns:
         series: figures over time.
         cache_entries: what is noted of derived files.
         processing: indexes, and what is in them.
+        documents: what indexes read.
         search: queries.
     """
 
@@ -138,6 +140,7 @@ class Nouns:
     series = _Noun(lambda on: Series(on.connection))
     cache_entries = _Noun(lambda on: CacheEntries(on.connection))
     processing = _Noun(lambda on: Processing(on.connection, on.engine))
+    documents = _Noun(lambda on: Documents(on.connection))
     search = _Noun(lambda on: Search(on.connection))
 
     def __init__(
