@@ -383,6 +383,7 @@ def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> Non
         assert max(map(_cells, shown.splitlines())) <= columns
         about = terminal("show", newest.analysis_id, columns=columns, NO_COLOR="1").out
         assert max(map(_cells, about.splitlines())) <= columns
+    assert f'"analysis_id": "{newest.analysis_id}"' in terminal("list", "--limit", "1", "--json").out
 
 
 def _cells(line: str) -> int:
