@@ -1,11 +1,10 @@
 """Settings become a wired Holdfast: the one place that knows every part."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -60,6 +59,7 @@ from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
 from holdfast.store.engine import Engine
 from holdfast.store.unit_of_work import Store
+from holdfast.system import SystemClock, SystemIds
 from holdfast.tracing import spans
 from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
@@ -68,22 +68,6 @@ from holdfast.worker import Worker, worker_name
 if TYPE_CHECKING:
     from holdfast.duplicates import Duplicates
     from holdfast.services.limits import LimitsService
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """The present moment, in UTC."""
-        return datetime.now(UTC)
-
-
-class SystemIds:
-    """The operating system's randomness."""
-
-    def random(self, size: int) -> bytes:
-        """``size`` random bytes."""
-        return os.urandom(size)
 
 
 class Holdfast(Library):
@@ -141,6 +125,7 @@ class Holdfast(Library):
             if migrate:
                 schema.prepare(self.engine, create=create)
         except BaseException:
+            # Also when Ctrl-C comes while the schema is made: nobody else knows of the engine.
             self.engine.close()
             raise
         self._span = spans()
@@ -199,7 +184,7 @@ class Holdfast(Library):
             rules=rules,
         )
         self.feed = Feed(self.store)
-        self._indexing = Indexing(self.store, self.processors)
+        self._indexing = Indexing(self.store, self.processors, settings.process_timeout_seconds)
         self.processing = ProcessingService(self.store, self.processors, self._indexing)
         self.search = SearchService(self.store, self.processors)
         self.relations = RelationsService(self.store, self.processors)

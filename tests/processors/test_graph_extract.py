@@ -26,7 +26,7 @@ _findings = st.builds(Finding, rule=_texts, severity=st.sampled_from(Severity), 
 
 
 def document(result: Any = None, findings: tuple[Finding, ...] = (), **fields: Any) -> Document:
-    return Document(key=1, analysis=analysis(**fields), result=result, findings=findings)
+    return Document.of(1, analysis(**fields), result, findings)
 
 
 @given(

@@ -215,3 +215,11 @@ def test_both_tell_how_far_they_are(hf: Holdfast) -> None:
     states = {one.processor: one.status for one in hf.processing.of_analysis("one")}
     assert states.pop("substring") is ProcessingStatus.SKIPPED
     assert states == dict.fromkeys(("fulltext", "vector", "graph"), ProcessingStatus.COMPLETED)
+
+
+def test_a_word_said_very_often_is_one_word(database: str) -> None:
+    with open_holdfast(database, processors=("fulltext",)) as hf:
+        kept = hf.store_analysis("note", {"t": "word " * 3_000 + "end"}, tags=["word"]).analysis_id
+        hf.worker().run(until_idle=True)
+        for asked in ("word", '"word word"', "end", "wo*", "tag:word"):
+            assert [hit.analysis.analysis_id for hit in hf.search.search(asked).items] == [kept], asked

@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -39,17 +38,6 @@ from tests.support.processes import spawn_python
 DAY = 86_400
 CLIENT = Caller(name="client", owner="client", is_anonymous=True, ip="10.0.0.1")
 EMPTY = ("payloads", "findings", "finding_items", "metrics", "tags", "attempts", "progress", "checkpoints", "subjects")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
-    with opened(database, clock) as opened_:
-        yield opened_
 
 
 def rich(hf: Holdfast, number: int, **about: Any) -> str:

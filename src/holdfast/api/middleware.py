@@ -71,6 +71,7 @@ class Observed:
         try:
             await self._app(scope, receive, told)
         except Exception as error:
+            # Whatever it is, who asked gets an answer of the shape that all errors have.
             if status:
                 # Half an answer is out: only cutting it off tells the client that it is not whole.
                 raise

@@ -1,8 +1,7 @@
 """What is derived from kept analyses: documents that processors read, and how far each has come with each."""
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -62,19 +61,55 @@ class ProcessingStatus(StrEnum):
 class Document:
     """An ended analysis as processors read it.
 
+    What texts are made of stands here by itself; an analysis of forty fields costs more to make than to index.
+
     Attributes:
         key: its internal number, which every row about it in the store goes by.
-        analysis: the analysis.
+        kind: the kind of analysis.
+        subject: what people call its subject; None without one.
+        summary: its summary.
+        tags: its tags.
+        params: its parameters.
+        error: why it failed, in words; None when it did not.
         result: its result, decoded; None when it has none, or one that is too large to be decoded.
         findings: what it found, up to a limit.
         digest: names all of this; equal for equal documents.
+        make: makes the analysis.
     """
 
     key: int
-    analysis: Analysis
+    kind: str
+    subject: str | None
+    summary: str
+    tags: Sequence[str]
+    params: dict[str, Any]
+    error: str | None
+    make: Callable[[], Analysis]
     result: Any = None
     findings: tuple[Finding, ...] = ()
     digest: str = ""
+
+    @classmethod
+    def of(cls, key: int, analysis: Analysis, result: Any = None, findings: tuple[Finding, ...] = ()) -> "Document":
+        """The document of an analysis that is there already."""
+        subject = analysis.subject
+        return cls(
+            key=key,
+            kind=analysis.kind,
+            subject=None if subject is None else subject.title or subject.key,
+            summary=analysis.summary,
+            tags=analysis.tags,
+            params=analysis.params,
+            error=None if analysis.error is None else analysis.error.message,
+            make=lambda: analysis,
+            result=result,
+            findings=findings,
+        )
+
+    @property
+    def analysis(self) -> Analysis:
+        """The analysis itself, made anew each time."""
+        return self.make()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,45 +194,31 @@ class Ranked:
     score: float
 
 
-def digest(analysis: Analysis) -> str:
-    """Name all of an analysis that a document holds: SHA-256 in hexadecimal.
+def digest(facts: Sequence[str | int | None]) -> str:
+    """Name all that a document holds, given as it is kept: SHA-256 in hexadecimal.
 
     Findings belong to the result; counters and times of looking at it change nothing.
     """
-    context, subject = analysis.context, analysis.subject
-    facts = [
-        analysis.analysis_id,
-        analysis.kind,
-        analysis.status.value,
-        analysis.summary,
-        list(analysis.tags),
-        None if analysis.result is None else analysis.result.hash,
-        analysis.finding_count,
-        analysis.params,
-        analysis.fingerprint,
-        None if analysis.completed_at is None else analysis.completed_at.isoformat(),
-        None if analysis.error is None else [analysis.error.code, analysis.error.message],
-        [context.client_session_id, context.thread_id, context.session_id, context.process_instance_id],
-        None if subject is None else [subject.kind, subject.key, subject.revision, subject.title],
-        analysis.refreshed_from,
-    ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(repr(tuple(facts)).encode(errors="backslashreplace")).hexdigest()
 
 
-def leaves(value: Any, longest: int) -> Iterator[str]:
+def leaves(value: Any, longest: int) -> list[str]:
     """The texts inside a JSON value in the order of reading, up to ``longest`` characters in all.
 
     Names of fields are no content, so they are left out; numbers are of no use to a reader of words.
     """
+    found: list[str] = []
     left = longest
     todo = [value]
     while todo and left > 0:
         item = todo.pop()
-        if isinstance(item, str):
-            if item.strip():
-                yield item[:left]
+        kind = type(item)
+        if kind is str:
+            if item and not item.isspace():
+                found.append(item[:left])
                 left -= len(item)
-        elif isinstance(item, dict):
+        elif kind is dict:
             todo.extend(reversed(item.values()))
-        elif isinstance(item, list):
+        elif kind is list:
             todo.extend(reversed(item))
+    return found

@@ -66,7 +66,8 @@ class Processor(Protocol):
     def process(self, documents: Sequence[Document], generations: Sequence[int]) -> Write | None:
         """Index documents, in place of what was indexed of the same keys.
 
-        Called outside of any transaction; whatever takes time (embedding, a server elsewhere) is done here. Nothing
+        Called outside of any transaction; whatever takes time (embedding, a server elsewhere) is done here, within
+        ``process_timeout_seconds``: after that it is left, another processor is made, and this one is closed. Nothing
         else is going on with these keys in this index in this process, but a worker that was taken for dead may be
         late: what is written elsewhere after that is done once more.
 
@@ -93,7 +94,7 @@ class Processor(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what it holds; nothing is asked of it any more."""
+        """Release what it holds; nothing is asked of it any more, but a call that hangs may still be under way."""
         ...
 
 

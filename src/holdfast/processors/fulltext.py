@@ -6,6 +6,7 @@ Text is folded and cut into words here, so neither database's own notion of lett
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from holdfast.domain.processing import Document, Health, Ranked, leaves
 from holdfast.domain.query import And, Form, Or, Query, Text
-from holdfast.domain.words import grams, line, pieces, stretch, tokens
+from holdfast.domain.words import grams, line, pieces, stretch
 from holdfast.processors.contract import Surroundings, Wanted, Write
 from holdfast.store import tables
 from holdfast.store.payloads import expand, squeeze
@@ -25,8 +26,10 @@ _LONGEST_BODY = 20_000
 # Where in the text a tsvector knows a word by its place ends at 16,383: titles first, then texts, then grams.
 _MOST_TITLE, _MOST_BODY, _MOST_GRAMS = 400, 11_000, 2_000
 _BODY_AT, _GRAMS_AT = 500, 12_000
-# A lexeme with more places than this would be refused.
-_MOST_PLACES = 255
+# What follows a word: its place and weight, and the quotation mark before the next one.
+_TITLE_PLACES = [f"':{place}A '" for place in range(1, 1 + _MOST_TITLE)]
+_BODY_PLACES = [f"':{place} '" for place in range(_BODY_AT, _BODY_AT + _MOST_BODY)]
+_GRAM_PLACES = [f"':{place} '" for place in range(_GRAMS_AT, _GRAMS_AT + _MOST_GRAMS)]
 _GRAM_MARK = "~"
 # So many of the newest matches are ranked: the ranks of a million would take seconds, and nobody reads them.
 _WINDOW = 10_000
@@ -35,7 +38,7 @@ _WINDOW = 10_000
 _SQLITE_SETTINGS = {"hashsize": 8 * 1024 * 1024, "automerge": 16, "crisismerge": 64}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Texts:
     """What is indexed of a document.
 
@@ -129,21 +132,19 @@ class FullText:
 
 def texts_of(document: Document) -> Texts:
     """What is indexed of a document."""
-    analysis = document.analysis
-    subject = analysis.subject
-    names = [] if subject is None else [subject.title or subject.key]
-    names += [analysis.summary, *analysis.tags, *(finding.title for finding in document.findings)]
-    said = [] if analysis.error is None else [analysis.error.message]
-    said += [text for finding in document.findings for text in (finding.message, finding.path) if text]
+    findings = document.findings
+    names = [document.subject, document.summary, *document.tags, *(finding.title for finding in findings)]
+    said = [document.error] if document.error is not None else []
+    said += [text for finding in findings for text in (finding.message, finding.path) if text]
     # Parameters first: what was asked is rarely long, and the answer may be.
-    body = "\n".join([*leaves([analysis.params, said, document.result], _LONGEST_BODY)])
+    body = "\n".join(leaves([document.params, said, document.result], _LONGEST_BODY))
     title = "\n".join(dict.fromkeys(name for name in names if name))
-    return Texts(title=storable(title[:_LONGEST_TITLE]), body=storable(body[:_LONGEST_BODY]))
+    return Texts(storable(title[:_LONGEST_TITLE]), storable(body[:_LONGEST_BODY]))
 
 
 def _texts(blob: bytes) -> Texts:
     title, body = msgspec.json.decode(expand(bytes(blob)))
-    return Texts(title=title, body=body)
+    return Texts(title, body)
 
 
 def _sequences(text: Text) -> list[_Sequence]:
@@ -293,20 +294,20 @@ class _Postgres:
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS fulltext_{generation}")
 
     def columns(self, texts: Texts) -> tuple[str]:
-        title, body = tokens(texts.title, _MOST_TITLE), tokens(texts.body, _MOST_BODY)
-        places: dict[str, list[str]] = {}
-        for words, first, weight in ((title, 1, "A"), (body, _BODY_AT, "D")):
-            for place, word in enumerate(words, first):
-                places.setdefault(word, []).append(f"{place}{weight}")
-        for place, gram in enumerate(grams(texts.title, _MOST_GRAMS), _GRAMS_AT):
-            places.setdefault(_GRAM_MARK + gram, []).append(f"{place}D")
-        return (" ".join(f"'{word}':{','.join(at[:_MOST_PLACES])}" for word, at in places.items()),)
+        # A word with its places is one lexeme to PostgreSQL, which gathers them itself.
+        title = zip(line(texts.title, _MOST_TITLE).split(), _TITLE_PLACES, strict=False)
+        body = zip(line(texts.body, _MOST_BODY).split(), _BODY_PLACES, strict=False)
+        parts = zip([_GRAM_MARK + gram for gram in grams(texts.title, _MOST_GRAMS)], _GRAM_PLACES, strict=False)
+        return (("'" + "".join(chain.from_iterable(chain(title, body, parts))))[:-1],)
 
     def add(self, connection: sa.Connection, generation: int, rows: Sequence[tuple[Any, ...]]) -> None:
+        keys, texts, words = map(list, zip(*sorted(rows), strict=True))
         connection.exec_driver_sql(
-            f"INSERT INTO fulltext_{generation} (analysis, text, words) VALUES (%s, %s, %s::tsvector) "  # noqa: S608
+            f"INSERT INTO fulltext_{generation} (analysis, text, words) "  # noqa: S608 a number
+            "SELECT analysis, text, words::tsvector FROM unnest(%s::bigint[], %s::bytea[], %s::text[]) "
+            "AS given (analysis, text, words) "
             "ON CONFLICT (analysis) DO UPDATE SET text = excluded.text, words = excluded.words",
-            sorted(rows),
+            (keys, texts, words),
         )
 
     def remove(self, connection: sa.Connection, generation: int, keys: list[int]) -> None:

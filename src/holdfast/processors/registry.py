@@ -57,6 +57,12 @@ class Processors:
             made = self._made.setdefault(name, self._make(name))
         return made
 
+    def renew(self, name: str, old: Processor) -> Processor:
+        """Have another one made in the place of ``old`` when it is next asked for; returns ``old``."""
+        if self._made.get(name) is old:
+            del self._made[name]
+        return old
+
     def check(self, names: Iterable[str] | None) -> list[str]:
         """The names, all of enabled processors; every enabled one when None.
 

@@ -79,6 +79,9 @@ class IndexSettings(BaseModel):
     process_batch_size: Annotated[int, Also("PROCESS_BATCH_SIZE")] = Field(default=200, ge=1, le=10_000)
     """How many analyses a worker gives a processor at a time."""
 
+    process_timeout_seconds: float = Field(default=600.0, gt=0, le=86_400)
+    """How long an index may take for a batch; after that it is taken to hang, left, and tried again later."""
+
     process_interval: Annotated[float, Also("PROCESS_INTERVAL")] = Field(default=1.0, ge=0.01, le=86_400)
     """How long a worker waits at most, in seconds, before it looks for work that nothing told it of."""
 

@@ -14,6 +14,7 @@ from holdfast.domain.errors import VersionConflict
 from holdfast.domain.subjects import Subject
 from holdfast.store import tables
 from holdfast.store.engine import Engine
+from holdfast.store.keysets import among
 from holdfast.store.lists import ROWS, Filter, Place, conditions, counted, in_time, page, rarest_first, sampled
 from holdfast.store.prepared import Prepared
 from holdfast.store.types import FreeText, Timestamp
@@ -25,6 +26,7 @@ _g = tables.tags.c
 _ONE = ROWS.where(_t.analysis_id == sa.bindparam("wanted"))
 _UPDATE = sa.update(tables.analyses).where(_t.id == sa.bindparam("row_id"), _t.version == sa.bindparam("row_version"))
 _FIND = Prepared(lambda _: _ONE)
+_VERSIONS = sa.select(_t.id, _t.version).where(among(_t.id, "wanted")).order_by(_t.id)
 _KEY = Prepared(lambda _: sa.select(_t.id).where(_t.analysis_id == sa.bindparam("wanted")))
 _INSERT = Prepared(lambda insert: insert(tables.analyses).on_conflict_do_nothing().returning(_t.id, _t.analysis_id))
 _LABEL = Prepared(lambda insert: insert(tables.tags))
@@ -203,10 +205,11 @@ class Analyses:
 
     def hold_versions(self, keys: Sequence[int]) -> dict[int, int]:
         """The versions of analyses by their internal keys; they stay so until the transaction ends."""
-        held = self._engine.shared(sa.select(_t.id, _t.version).where(_t.id.in_(keys)).order_by(_t.id)).subquery()
+        held = self._engine.shared(_VERSIONS).subquery()
         # As one text: to fetch a row from SQLite is to wait for Python's lock, which another thread may use.
         pair = sa.cast(held.c.id, sa.Text) + ":" + sa.cast(held.c.version, sa.Text)
-        pairs = self._connection.execute(sa.select(sa.func.aggregate_strings(pair, ","))).scalar()
+        joined = sa.select(sa.func.aggregate_strings(pair, ","))
+        pairs = self._connection.execute(joined, {"wanted": list(keys)}).scalar()
         return {
             int(key): int(version)
             for key, _, version in (one.partition(":") for one in (pairs or "").split(",") if one)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from holdfast.domain.findings import Finding, FindingItem, Metric, Severity
 from holdfast.store import tables
+from holdfast.store.keysets import among
 
 _f = tables.findings.c
 _i = tables.finding_items.c
@@ -140,11 +141,11 @@ class Findings:
         """The first findings of several analyses, ``most`` of each, by internal key and without their items."""
         select = (
             sa.select(tables.findings)
-            .where(_f.analysis.in_(analyses), _f.ordinal < most)
+            .where(among(_f.analysis, "wanted"), _f.ordinal < most)
             .order_by(_f.analysis, _f.ordinal)
         )
         found: dict[int, list[Finding]] = {}
-        for row in self._connection.execute(select):
+        for row in self._connection.execute(select, {"wanted": list(analyses)}):
             values = {name: getattr(row, name) for name in _PLAIN}
             found.setdefault(row.analysis, []).append(Finding(**values, severity=Severity(row.severity)))
         return found

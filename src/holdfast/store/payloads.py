@@ -122,11 +122,6 @@ class Payloads:
         _RELEASE.run(self._connection, {"payload": digest})
         _DROP.run(self._connection, {"payload": digest})
 
-    def read_many(self, digests: Sequence[str]) -> dict[str, bytes]:
-        """The zstd frames of several; those that are gone are missing."""
-        select = sa.select(_t.hash, _t.data).where(_t.hash.in_(digests))
-        return {row.hash: bytes(row.data) for row in self._connection.execute(select)}
-
     def read(self, digest: str) -> bytes:
         """The zstd frame as it is kept; the caller decides whether to unpack it."""
         data = _READ.scalar(self._connection, {"payload": digest})

@@ -96,6 +96,12 @@ class Prepared:
         with contextlib.closing(cursor):
             compiled.execute_together(cursor, rows)
 
+    def run_columns(self, connection: sa.Connection, columns: Mapping[str, Sequence[Any]]) -> None:
+        """As ``run_together``, for at least one row, given column by column; of SQLite's alone."""
+        compiled, cursor = self._open(connection, {name: values[0] for name, values in columns.items()})
+        with contextlib.closing(cursor):
+            compiled.execute_columns(cursor, columns)
+
     def fetch(self, connection: sa.Connection, values: Row) -> list[dict[str, Any]]:
         """Execute and return the rows by column name."""
         compiled, cursor = self._open(connection, values)
@@ -114,6 +120,18 @@ class Prepared:
             return [compiled.row(row) for row in compiled.execute_each(cursor, rows)]
         finally:
             cursor.close()
+
+    def rows(self, connection: sa.Connection, values: Row) -> list[Sequence[Any]]:
+        """Execute and return the rows as the driver gives them; see ``named``."""
+        compiled, cursor = self._open(connection, values)
+        with contextlib.closing(cursor):
+            cursor.execute(compiled.sql, compiled.bind(values))
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
+    def named(self, dialect: str, row: Sequence[Any]) -> dict[str, Any]:
+        """One of ``rows`` by column name, as ``fetch`` gives it."""
+        return self._compiled[dialect].row(row)
 
     def scalar(self, connection: sa.Connection, values: Row) -> Any:
         """Execute and return the first column of the first row, or None."""
@@ -178,6 +196,15 @@ class _Compiled:
             _run_together(cursor, self.sql, f"({', '.join('?' * len(self._binds))})", bound)
         else:
             cursor.executemany(self.sql, bound)
+
+    def execute_columns(self, cursor: Any, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Run an INSERT for all rows, which are given column by column."""
+        bound = [
+            columns[name] if process is None else [None if value is None else process(value) for value in columns[name]]
+            for name, _, process in self._binds
+        ]
+        values = f"({', '.join('?' * len(self._binds))})"
+        _run_together(cursor, self.sql, values, list(zip(*bound, strict=True)))
 
     def row(self, row: Sequence[Any]) -> dict[str, Any]:
         """The driver's row, by name and converted."""

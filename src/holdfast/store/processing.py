@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from holdfast.domain.processing import IndexState, ProcessingStatus
 from holdfast.store import tables
 from holdfast.store.engine import Engine
-from holdfast.store.prepared import Insert, InsertInto, Prepared, insert_into
+from holdfast.store.prepared import Insert, insert_into
+from holdfast.store.together import Together
 
 _i = tables.indexes.c
 _p = tables.processing.c
@@ -37,16 +38,16 @@ class Mark:
     last_error: str | None = None
 
 
+_KEY = ("analysis", "processor")
 _CHANGED = ("status", "digest", "processor_version", "attempts", "last_error", "updated_at")
 
 
-def _upsert(insert_into: InsertInto) -> Insert:
-    insert = insert_into(tables.processing)
+def _upsert(insert: Insert) -> Insert:
     changed = {name: getattr(insert.excluded, name) for name in _CHANGED}
-    return insert.on_conflict_do_update(index_elements=["analysis", "processor"], set_=changed)
+    return insert.on_conflict_do_update(index_elements=_KEY, set_=changed)
 
 
-_NOTE = Prepared(_upsert)
+_NOTE = Together.insert(tables.processing, (*_KEY, *_CHANGED), _upsert)
 
 
 class Processing:
@@ -91,11 +92,6 @@ class Processing:
         update = sa.update(tables.indexes).where(_i.processor == state.processor)
         self._connection.execute(update.values(_row(state, now)))
 
-    def marks(self, processor: str, keys: Sequence[int]) -> dict[int, Mark]:
-        """What a processor has noted of analyses, by their keys."""
-        select = sa.select(tables.processing).where(_p.processor == processor, _p.analysis.in_(keys))
-        return {row.analysis: _mark(row) for row in self._connection.execute(select)}
-
     def marks_of(self, key: int) -> dict[str, tuple[Mark, datetime]]:
         """What each processor has noted of an analysis, and when."""
         select = sa.select(tables.processing).where(_p.analysis == key)
@@ -103,20 +99,18 @@ class Processing:
 
     def note(self, processor: str, marks: Sequence[Mark], now: datetime) -> None:
         """Note what became of analyses; they exist."""
-        rows = [
-            {
-                "analysis": mark.key,
-                "processor": processor,
-                "status": mark.status.value,
-                "digest": mark.digest,
-                "processor_version": mark.processor_version,
-                "attempts": mark.attempts,
-                "last_error": mark.last_error,
-                "updated_at": now,
-            }
-            for mark in sorted(marks, key=lambda mark: mark.key)
-        ]
-        _NOTE.run_together(self._connection, rows)
+        marks = sorted(marks, key=lambda mark: mark.key)
+        columns: dict[str, list[Any]] = {
+            "analysis": [mark.key for mark in marks],
+            "processor": [processor] * len(marks),
+            "status": [mark.status.value for mark in marks],
+            "digest": [mark.digest for mark in marks],
+            "processor_version": [mark.processor_version for mark in marks],
+            "attempts": [mark.attempts for mark in marks],
+            "last_error": [mark.last_error for mark in marks],
+            "updated_at": [now] * len(marks),
+        }
+        _NOTE.run_columns(self._connection, columns)
 
     def forget(self, processors: Sequence[str], keys: Sequence[int]) -> None:
         """Forget what was noted of analyses, so that they are done again."""
@@ -131,11 +125,9 @@ class Processing:
             counts.setdefault(processor, {})[status] = count
         return counts
 
-    def keys_after(self, key: int, limit: int) -> list[int]:
-        """The keys of analyses in order, from the one after ``key`` on."""
-        column = tables.analyses.c.id
-        select = sa.select(column).where(column > key).order_by(column).limit(limit)
-        return list(self._connection.execute(select).scalars())
+    def is_any_kept(self) -> bool:
+        """Whether there is any analysis."""
+        return self._connection.execute(sa.select(tables.analyses.c.id).limit(1)).first() is not None
 
 
 def _row(state: IndexState, now: datetime) -> Mapping[str, Any]:

@@ -71,6 +71,15 @@ class Together:
         else:
             self._each.run_many(connection, rows)
 
+    def run_columns(self, connection: sa.Connection, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Execute an INSERT for rows that are given column by column, without a value of their own for each row."""
+        if not next(iter(columns.values())):
+            return
+        if takes_arrays(connection):
+            self._every.run(connection, columns)
+        else:
+            self._each.run_columns(connection, columns)
+
     def fetch(self, connection: sa.Connection, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Execute for all rows and return what they return, in no certain order."""
         if len(rows) > 1 and takes_arrays(connection):

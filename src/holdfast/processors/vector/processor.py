@@ -129,7 +129,7 @@ class VectorProcessor:
 def _text(document: Document) -> str:
     texts = texts_of(document)
     # The kind last of the names: an analysis of few words is at least like others of its kind.
-    return f"{texts.title}\n{document.analysis.kind}\n\n{texts.body}"
+    return f"{texts.title}\n{document.kind}\n\n{texts.body}"
 
 
 def _embedder(options: VectorOptions) -> Embedder:

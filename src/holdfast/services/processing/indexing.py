@@ -1,9 +1,7 @@
 """Indexing: documents become rows of an index, in pages, each version of an analysis once in the end."""
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -12,7 +10,6 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from holdfast.domain.analysis import Analysis
 from holdfast.domain.errors import PayloadCorrupt, ProcessorError, ProcessorUnavailable, StoreError
 from holdfast.domain.jobs import NewJob
 from holdfast.domain.processing import (
@@ -20,13 +17,14 @@ from holdfast.domain.processing import (
     Document,
     IndexState,
     ProcessingStatus,
-    digest,
     job_kind,
     sync_jobs,
 )
 from holdfast.processors.contract import Processor, Write
 from holdfast.processors.registry import Processors
 from holdfast.services import Effect
+from holdfast.services.processing.beside import DidNotReturn, begun, within
+from holdfast.store.documents import Source
 from holdfast.store.payloads import unpack
 from holdfast.store.processing import Mark
 from holdfast.store.unit_of_work import Store, UnitOfWork
@@ -35,9 +33,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_LARGEST_RESULT = 8 * 1024 * 1024
 _MOST_FINDINGS = 200
 _REBUILD_AT_ONCE = 500
+_NOTED_EVERY = 10
 _REPEATS = 20
 # Whoever began to read the old index has ended by then.
 _DISCARD_AFTER = timedelta(seconds=60)
@@ -64,13 +62,27 @@ class _Read:
     versions: dict[int, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Worked:
+    """What a processor has made of what was read.
+
+    Attributes:
+        writes: what is to be written for it.
+        marks: what is to be noted.
+    """
+
+    writes: list[Write]
+    marks: list[Mark]
+
+
 class Indexing:
     """Brings indexes up to date, and builds them anew."""
 
-    def __init__(self, store: Store, processors: Processors) -> None:
-        """Work on ``store``, with ``processors``."""
+    def __init__(self, store: Store, processors: Processors, timeout_seconds: float) -> None:
+        """Work on ``store``, with ``processors``, each of which returns in ``timeout_seconds`` or is taken to hang."""
         self._store = store
         self._processors = processors
+        self._timeout = timeout_seconds
         self._prepared: set[str] = set()
 
     def ensure(self, name: str) -> IndexState:
@@ -81,7 +93,7 @@ class Indexing:
 
         def work(uow: UnitOfWork) -> IndexState:
             # What was kept before there was an index is put into it before it counts as whole.
-            is_late = bool(uow.processing.keys_after(0, 1))
+            is_late = uow.processing.is_any_kept()
             made = IndexState(
                 processor=name,
                 version=processor.version,
@@ -118,7 +130,7 @@ class Indexing:
 
         def attempt() -> None:
             read = self._store.read(lambda uow: _look(uow, processor, keys))
-            settle(_index(processor, read, read.state.generations))
+            settle(self._index(processor, read, read.state.generations))
 
         _until_it_stands(attempt, name)
 
@@ -134,30 +146,42 @@ class Indexing:
             return True
         building = state.building
         # The next page is read and cut into words while the database is busy with the one before.
-        coming = _begun(partial(self._page, processor, building, state.built_to))
-        while not stop():
-            page = coming.result()
-            if page is None:
-                return True
-            keys, effect = page
-            coming = _begun(partial(self._page, processor, building, keys[-1]))
-            if effect is None or not self._stands(effect):
-                self._build(processor, building, keys)
-            self._store.write(partial(_built, name, keys[-1]))
+        coming = begun(partial(self._page, processor, building, state.built_to))
+        unnoted: list[int] = []
+        try:
+            while not stop():
+                page = coming.result()
+                if page is None:
+                    return True
+                keys, effect = page
+                coming = begun(partial(self._page, processor, building, keys[-1]))
+                if effect is None or not self._stands(effect):
+                    self._build(processor, building, keys)
+                unnoted.append(keys[-1])
+                # Whoever goes on after a crash builds a few pages again, which costs less than a commit for each.
+                if len(unnoted) == _NOTED_EVERY:
+                    self._store.write(partial(_built, name, unnoted[-1]))
+                    unnoted.clear()
+        finally:
+            if unnoted:
+                self._store.write(partial(_built, name, unnoted[-1]))
         return False
 
     def _page(self, processor: Processor, building: int, after: int) -> tuple[list[int], Effect | None] | None:
         """The keys that follow and what writes them, None if they must be taken one by one; None after the last."""
 
         def look(uow: UnitOfWork) -> tuple[list[int], _Read | None]:
-            keys = uow.processing.keys_after(after, _REBUILD_AT_ONCE)
-            return keys, _look(uow, processor, keys, again=True) if keys else None
+            sources = uow.documents.page(processor.name, after, _REBUILD_AT_ONCE)
+            keys = [source.key for source in sources]
+            return keys, _read(uow, processor, sources, keys, again=True) if keys else None
 
         keys, read = self._store.read(look)
         if read is None or read.state.building != building:
             return None
         try:
-            return keys, _index(processor, read, [building])
+            return keys, self._index(processor, read, [building])
+        except ProcessorUnavailable:
+            raise
         except Exception:  # noqa: BLE001
             # Whatever it is comes again when the page is built by itself, and is seen to there.
             return keys, None
@@ -167,6 +191,7 @@ class Indexing:
         try:
             self._store.write(effect)
         except Exception as error:
+            # Written by a processor, which is anybody's code.
             if passes(error):
                 raise
             return False
@@ -176,7 +201,7 @@ class Indexing:
         def attempt() -> None:
             read = self._store.read(lambda uow: _look(uow, processor, keys, again=True))
             if read.state.building == building:
-                self._store.write(_index(processor, read, [building]))
+                self._store.write(self._index(processor, read, [building]))
 
         try:
             _until_it_stands(attempt, processor.name)
@@ -190,6 +215,16 @@ class Indexing:
             # Its own job tries it a few times more, and keeps the reason; the others need not wait for it.
             _log.warning("An analysis is left out of the index of %s for now: %s", processor.name, error)
             self._store.write(lambda uow: _try_alone(uow, processor.name, keys[0]))
+
+    def _index(self, processor: Processor, read: _Read, generations: Sequence[int]) -> Effect:
+        """Let a processor work, and return what is to be written."""
+        try:
+            worked = within(self._timeout, lambda: _work(processor, read, generations), processor.name)
+        except DidNotReturn:
+            # What hangs has its connections: others are made, and the old ones are closed, which may hang as well.
+            begun(self._processors.renew(processor.name, processor).close)
+            raise
+        return _effect(processor.name, read, generations, worked)
 
     def swap(self, name: str) -> Effect:
         """What makes the index that was built the one that is read."""
@@ -248,73 +283,50 @@ def _until_it_stands(attempt: Callable[[], None], name: str) -> None:
 
 def _look(uow: UnitOfWork, processor: Processor, keys: Sequence[int], *, again: bool = False) -> _Read:
     """Read what is to be indexed; with ``again`` also what is noted as done."""
+    wanted = list(dict.fromkeys(keys))
+    return _read(uow, processor, uow.documents.of_keys(processor.name, wanted), wanted, again=again)
+
+
+def _read(
+    uow: UnitOfWork, processor: Processor, sources: Sequence[Source], keys: Sequence[int], *, again: bool
+) -> _Read:
     state = uow.processing.index(processor.name)
     if state is None:
         raise ProcessorError(f"The index of {processor.name!r} is gone", processor=processor.name)
-    stored = {one.key: one.value for one in uow.analyses.of_keys(list(dict.fromkeys(keys)))}
-    there = {key: value for key, value in stored.items() if value.deleted_at is None}
-    marks = {} if again else uow.processing.marks(processor.name, list(there))
-    fresh = {}
-    for key, value in there.items():
-        named = digest(value)
-        # One that runs again stays in the index as it was, until it has ended.
-        if value.status.ended and not _is_done(marks.get(key), named, processor.version):
-            fresh[key] = (value, named)
-    results = _results(uow, {key: value for key, (value, _) in fresh.items()})
-    told = [key for key, (value, _) in fresh.items() if value.finding_count]
-    findings = uow.findings.of_many(told, _MOST_FINDINGS) if told else {}
-    documents = [
-        Document(key=key, analysis=value, result=results.get(key), findings=tuple(findings.get(key, ())), digest=named)
-        for key, (value, named) in fresh.items()
+    there = {source.key for source in sources if source.is_there}
+    # One that runs again stays in the index as it was, until it has ended.
+    fresh = [
+        source
+        for source in sources
+        if source.is_there and source.has_ended and (again or not _is_done(source, processor.version))
     ]
+    told = [source.key for source in fresh if source.has_findings]
+    findings = uow.findings.of_many(told, _MOST_FINDINGS) if told else {}
     return _Read(
         state=state,
-        documents=documents,
-        gone=[key for key in dict.fromkeys(keys) if key not in there],
-        versions={key: value.version for key, value in stored.items()},
+        documents=[source.document(_result(source), findings.get(source.key, ())) for source in fresh],
+        gone=[key for key in keys if key not in there],
+        versions={source.key: source.version for source in sources},
     )
 
 
-def _is_done(mark: Mark | None, named: str, version: str) -> bool:
-    if mark is None or mark.status is ProcessingStatus.FAILED:
-        return False
-    return mark.digest == named and mark.processor_version == version
+def _is_done(source: Source, version: str) -> bool:
+    status, digest, by = source.mark
+    return digest == source.digest and by == version and status != ProcessingStatus.FAILED.value
 
 
-def _results(uow: UnitOfWork, values: Mapping[int, Analysis]) -> dict[int, Any]:
-    wanted = {
-        key: value.result.hash
-        for key, value in values.items()
-        if value.result is not None and value.result.size <= _LARGEST_RESULT
-    }
-    frames = uow.payloads.read_many(sorted(set(wanted.values()))) if wanted else {}
-    results = {}
-    for key, name in wanted.items():
-        try:
-            # A result may be gone by now, as each statement on PostgreSQL may see; its analysis has moved then.
-            results[key] = msgspec.json.decode(unpack(name, frames[name])) if name in frames else None
-        except PayloadCorrupt as error:
-            _log.warning("A result is left out of the indexes: %s", error)
-    return results
+def _result(source: Source) -> Any:
+    found = source.result
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(unpack(*found))
+    except PayloadCorrupt as error:
+        _log.warning("A result is left out of the indexes: %s", error)
+        return None
 
 
-def _begun(work: Callable[[], T]) -> Future[T]:
-    """What ``work`` comes to in a thread of its own."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 whoever asks for the result gets it
-            future.set_exception(error)
-
-    # A daemon, as a lane is: a back end that hangs must not keep the process.
-    threading.Thread(target=run, name="holdfast-build", daemon=True).start()
-    return future
-
-
-def _index(processor: Processor, read: _Read, generations: Sequence[int]) -> Effect:
-    """Let a processor work, and return what is to be written."""
+def _work(processor: Processor, read: _Read, generations: Sequence[int]) -> _Worked:
     accepted: list[Document] = []
     refused: list[Document] = []
     for document in read.documents:
@@ -322,24 +334,27 @@ def _index(processor: Processor, read: _Read, generations: Sequence[int]) -> Eff
     leaving = [*read.gone, *(document.key for document in refused)]
     done = processor.process(accepted, generations) if accepted else None
     removed = processor.remove(leaving, generations) if leaving else None
-    writes = [write for write in (done, removed) if write is not None]
     marks = [_mark(processor, document, ProcessingStatus.COMPLETED) for document in accepted]
     marks += [_mark(processor, document, ProcessingStatus.SKIPPED) for document in refused]
+    return _Worked(writes=[write for write in (done, removed) if write is not None], marks=marks)
+
+
+def _effect(name: str, read: _Read, generations: Sequence[int], worked: _Worked) -> Effect:
     touched = [*(document.key for document in read.documents), *read.gone]
     known = {key: read.versions[key] for key in touched if key in read.versions}
 
     def effect(uow: UnitOfWork) -> None:
         if not touched:
             return
-        state = uow.processing.index(processor.name, hold=True)
+        state = uow.processing.index(name, hold=True)
         # What has changed since it was read may have been indexed since by another worker: the newer one stays.
         if state is None or state.generations != read.state.generations or uow.analyses.hold_versions(touched) != known:
             raise _Moved
-        for write in writes:
+        for write in worked.writes:
             for generation in generations:
                 uow.processing.apply(partial(_written, write, generation))
-        uow.processing.note(processor.name, marks, uow.now)
-        uow.processing.forget([processor.name], read.gone)
+        uow.processing.note(name, worked.marks, uow.now)
+        uow.processing.forget([name], read.gone)
 
     return effect
 
