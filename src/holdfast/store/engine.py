@@ -6,6 +6,7 @@ With ``connections`` and ``fulltext`` this is the only place that knows which di
 import contextlib
 import functools
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,8 @@ _REPEATABLE = {
 }
 _REPEATS = 8
 _SWEEP_LOCK = 0x53776570
+# As SQLite has it: so long may the log become before a commit copies it into the file.
+_LOG_PAGES = 1000
 _LARGE_LOG = 32 * 1024 * 1024
 # Free pages that stay: what is written next takes them, and the file need not grow again.
 _SPARE_PAGES = 256
@@ -313,6 +316,34 @@ class Engine:
         else:
             with self._outside() as connection:
                 connection.exec_driver_sql("ANALYZE")
+
+    @contextlib.contextmanager
+    def copying_apart(self) -> Iterator[None]:
+        """Leave what this process commits to SQLite meanwhile in the log, for ``copy_log``.
+
+        Otherwise the commit that fills the log copies all of it into the file, and every writer waits for that.
+        """
+        if self.dialect == "postgresql":
+            yield
+            return
+
+        def copy_after(pages: int) -> None:
+            self.write(lambda connection: connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}").close())
+
+        copy_after(0)
+        try:
+            yield
+        finally:
+            copy_after(_LOG_PAGES)
+
+    def copy_log(self) -> None:
+        """Copy what SQLite's log holds into the file, in nobody's way: writers go on meanwhile."""
+        if self.dialect == "postgresql":
+            return
+        # A full disk has no room for the copy: all is in the log, and copied later.
+        full = contextlib.suppress(sqlite3.OperationalError)
+        with translated(self._driver), contextlib.closing(self._readers.raw_connection()) as connection, full:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def trim_log(self) -> None:
         """Make SQLite's log small again when it has grown, unless somebody is busy with it."""
