@@ -342,7 +342,7 @@ class Engine:
             return
         # A full disk has no room for the copy: all is in the log, and copied later.
         full = contextlib.suppress(sqlite3.OperationalError)
-        with translated(), contextlib.closing(self._readers.raw_connection()) as connection, full:
+        with translated(self._driver), contextlib.closing(self._readers.raw_connection()) as connection, full:
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def trim_log(self) -> None:
