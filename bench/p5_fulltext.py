@@ -91,7 +91,7 @@ def _measure(options: Options, report: Report, stores: Stores) -> None:
 def _rebuild(options: Options, report: Report, stores: Stores, words: int) -> None:
     url = stores.fresh()
     count = options.pick(500, options.rows // 5)
-    with holdfast.open(url) as hf:
+    with holdfast.open(url, processors=()) as hf:
         _fill(hf, count, words)
     # The first index of a store that has been kept without one: nothing has been processed before.
     with holdfast.open(url, processors=("fulltext",)) as hf:

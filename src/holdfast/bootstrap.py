@@ -13,11 +13,6 @@ from holdfast.analyzers.pools import SpreadSettings
 from holdfast.analyzers.registry import Registry
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.context import Context
-from holdfast.domain.errors import (
-    NoDatabase,
-    StoreReadOnly,
-    StoreUnavailable,
-)
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.processing import REBUILD_JOB, job_kind, processor_name
 from holdfast.domain.progress import Phase, Progress
@@ -57,7 +52,6 @@ from holdfast.services.transfer import TransferService
 from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
-from holdfast.store.engine import Engine
 from holdfast.store.unit_of_work import Store
 from holdfast.system import SystemClock, SystemIds
 from holdfast.tracing import spans
@@ -120,14 +114,7 @@ class Holdfast(Library):
         self.registry = registry or Registry()
         self._clock = clock or SystemClock()
         self._ids = id_source or SystemIds()
-        self.engine = _open_engine(settings, create=create)
-        try:
-            if migrate:
-                schema.prepare(self.engine, create=create)
-        except BaseException:
-            # Also when Ctrl-C comes while the schema is made: nobody else knows of the engine.
-            self.engine.close()
-            raise
+        self.engine = schema.opened(settings.database_url, settings.database_path(), migrate=migrate, create=create)
         self._span = spans()
         enabled = settings.enabled_processors()
         self.store = Store(self.engine, self._clock, enabled, self._span)
@@ -457,17 +444,3 @@ def _read_refs(target: str, told: Told) -> Refs:
 
 
 _WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}
-
-
-def _open_engine(settings: Settings, *, create: bool) -> Engine:
-    path = settings.database_path()
-    if path is not None and not create and not path.exists():
-        raise NoDatabase(f"There is no database {path}")
-    if path is not None and create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except PermissionError as error:
-            raise StoreReadOnly(f"The folder {path.parent} cannot be made: {error.strerror}") from error
-        except OSError as error:
-            raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}") from error
-    return Engine(settings.database_url)

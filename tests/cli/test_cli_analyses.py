@@ -365,7 +365,7 @@ def _done(hf: holdfast.Holdfast, analysis_id: str) -> int:
 def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> None:
     with holdfast.open(environment) as hf:
         for number in range(3):
-            hf.store_analysis(
+            newest = hf.store_analysis(
                 "kind-with-a-long-name",
                 {"n": number},
                 summary="words " * 40,
@@ -381,11 +381,9 @@ def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> Non
         assert len(shown.splitlines()) == 4, "a heading and three rows, none of them wrapped"
         assert f"end{0}" in shown
         assert max(map(_cells, shown.splitlines())) <= columns
-        newest = terminal("list", "--limit", "1", "--json").out
-        name = re.search(r'"analysis_id": "([^"]*)"', newest)
-        assert name is not None
-        about = terminal("show", name[1], columns=columns, NO_COLOR="1").out
+        about = terminal("show", newest.analysis_id, columns=columns, NO_COLOR="1").out
         assert max(map(_cells, about.splitlines())) <= columns
+    assert f'"analysis_id": "{newest.analysis_id}"' in terminal("list", "--limit", "1", "--json").out
 
 
 def _cells(line: str) -> int:

@@ -136,22 +136,29 @@ class _Search:
         ctx = self._ctx
         signatures = sign(tracks, self._params.same_mask)
         ctx.check()
+        # Of this phase half goes to taking apart and a quarter to finding who meets; the parts share what is left.
+        apart, met = tracks.height // 2, tracks.height // 4
+        self._advance(apart, "Taking titles and artists apart")
         # What has the same signature needs no comparison: whoever stops the run from here on keeps that.
         self._offer(tracks, signatures, [])
-        candidates = find_candidates(signatures.table, ctx.check)
-        edges: list[Edges] = []
-        unlinked = tracks.height - int(signatures.table["tracks"].sum())
         grouped = signatures.table["tracks"].to_numpy() > 1
         ctx.advance(0, found=int(grouped.sum()))
+        candidates = find_candidates(signatures.table, ctx.check)
+        self._advance(met, "Looking for pairs")
+        edges: list[Edges] = []
+        left, seen, told = tracks.height - apart - met, 0, 0
         for part, some in self._compared(split(signatures.table, candidates, self._pairs_a_part)):
             edges.append(some)
             # An estimate for the progress: what two parts begin may be one group in the end.
-            begun = int((~grouped[some.left] & ~grouped[some.right]).sum())
+            ctx.advance(0, found=int((~grouped[some.left] & ~grouped[some.right]).sum()))
             grouped[some.left] = grouped[some.right] = True
-            self._advance(part.tracks, "Comparing tracks", found=begun)
+            seen += part.tracks
+            now = left * seen // max(tracks.height, 1)
+            self._advance(now - told, "Comparing tracks")
+            told = now
             if time.monotonic() - self._partial_at > _PARTIAL_SECONDS:
                 self._offer(tracks, signatures, edges)
-        self._advance(unlinked, "Comparing tracks")
+        self._advance(left - told, "Comparing tracks")
         return signatures, join_edges(edges)
 
     def _compared(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Edges]]:
@@ -214,9 +221,9 @@ class _Search:
         names, starts = list(self._seconds), [*self._seconds.values(), time.monotonic()]
         return {name: round(end - start, 3) for name, start, end in zip(names, starts, starts[1:], strict=False)}
 
-    def _advance(self, items: int, message: str, found: int = 0) -> None:
+    def _advance(self, items: int, message: str) -> None:
         for done in range(0, items, _STEP):
-            self._ctx.advance(min(_STEP, items - done), found=0 if done else found, message=message)
+            self._ctx.advance(min(_STEP, items - done), message=message)
 
 
 def _file_key(file: AudioFile) -> str:

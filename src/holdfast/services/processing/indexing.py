@@ -34,7 +34,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MOST_FINDINGS = 200
-_REBUILD_AT_ONCE = 500
+_REBUILD_AT_ONCE = 1_000
 _NOTED_EVERY = 10
 _REPEATS = 20
 # Whoever began to read the old index has ended by then.
