@@ -9,6 +9,8 @@ tests :=
 # Index settings (PIP_INDEX_URL, UV_DEFAULT_INDEX) stay: a mirror may be the only way out.
 unexport PIP_FIND_LINKS PIP_PREFIX PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
 unexport UV_CONSTRAINT UV_FIND_LINKS UV_OVERRIDE UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
+# Tests start some thousand processes: without byte code each would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo bench bench-peers lock clean

@@ -51,6 +51,7 @@ def _measure(options: Options, report: Report, stores: Stores) -> None:
     url = stores.fresh()
     rows.fill(url, count)
     expiring = _expire(url, stores.dialect)
+    before = _before(url)
     with holdfast.open(url, ledger_days=None) as hf:
         alone = _written(url, lambda: time.sleep(options.pick(1, 10)))
         done: list[Sweep] = []
@@ -74,7 +75,7 @@ def _measure(options: Options, report: Report, stores: Stores) -> None:
         found = ", ".join(f"{number} in {table}" for table, number in orphans.items() if number)
         report.add("P10", f"{name}: orphans {found}".rstrip(), sum(orphans.values()), "rows",
                    goal="0", met=not any(orphans.values()))  # fmt: skip
-    _size(report, name, url, raw)
+    _size(report, name, url, raw, before)
     raw.close()
 
 
@@ -82,6 +83,8 @@ def _expire(url: str, dialect: str) -> int:
     """Give a tenth of the rows something in each table, and let them be expired; returns how many."""
     raw = Raw(url)
     raw.begin()
+    # Searches for duplicates have a policy of their own, by which all of these old ones would go as well.
+    raw.run("UPDATE analyses SET kind = 'copies' WHERE kind = 'duplicates'")
     # What runs does not go. Written so that neither driver takes it for a placeholder.
     which = f"id / {_EVERY} * {_EVERY} = id AND status <> 'running'"
     chosen = f"FROM analyses WHERE {which}"
@@ -109,6 +112,13 @@ def _expire(url: str, dialect: str) -> int:
     raw.settle()
     raw.close()
     return number
+
+
+def _before(url: str) -> float:
+    raw = Raw(url)
+    ratio = _against_copy(url, raw)[1] if raw.dialect == "sqlite" else 1.0
+    raw.close()
+    return ratio
 
 
 def _written(url: str, work: Callable[[], object]) -> list[float]:
@@ -150,21 +160,27 @@ def _write(url: str, told: Connection, stop: Event) -> None:
     told.send(spent)
 
 
-def _size(report: Report, name: str, url: str, raw: Raw) -> None:
-    """The file against a copy without a free byte."""
+def _size(report: Report, name: str, url: str, raw: Raw, before: float) -> None:
+    """The file against a copy without a free byte, and against what it was so before anything went."""
     if raw.dialect == "postgresql":
         size = raw.fetch("SELECT pg_database_size(current_database())")[0][0]
         report.add("P10", f"{name}: database, which PostgreSQL fills again", size / 1e6, "MB")
         return
+    free, pages = (raw.fetch(f"PRAGMA {figure}")[0][0] for figure in ("freelist_count", "page_count"))
+    report.add("P10", f"{name}: free pages of the file", 100 * free / pages, "%")
+    size, after = _against_copy(url, raw)
+    report.add("P10", f"{name}: file", size / 1e6, "MB", ratio=after, against=f"its live data, before {before:.3g} x",
+               goal="<= 1.1 x", met=after <= 1.1)  # fmt: skip
+
+
+def _against_copy(url: str, raw: Raw) -> tuple[int, float]:
+    """The file's bytes, and how many times those of a copy without a free byte that is."""
     path = Path(url.removeprefix("sqlite:///"))
     copy = path.with_suffix(".copy")
     raw.run(f"VACUUM INTO '{copy}'")
     size, least = path.stat().st_size, copy.stat().st_size
     copy.unlink()
-    free, pages = (raw.fetch(f"PRAGMA {figure}")[0][0] for figure in ("freelist_count", "page_count"))
-    report.add("P10", f"{name}: free pages of the file", 100 * free / pages, "%")
-    report.add("P10", f"{name}: file", size / 1e6, "MB", ratio=size / least, against="its live data",
-               goal="<= 1.1 x", met=size <= 1.1 * least)  # fmt: skip
+    return size, size / least
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -19,6 +21,9 @@ from tests.support.postgres import Postgres, PostgresServer, PostgresUnavailable
 
 __all__ = ["bolt_server"]
 
+# Nothing survives a power cut, which no test outlives anyway: where memory is plenty, nobody waits for the disk.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 4 * 1024**3
 _TEMPLATE = "holdfast_template"
 # PostgreSQL's advisory locks are per database: this one is taken in "postgres" only.
 _TEMPLATE_LOCK = 0x74657374
@@ -28,6 +33,23 @@ _INPUT = "holdfast_postgres"
 
 # What processors are fed by are jobs, and many tests count those: they are enabled where they are tested.
 os.environ.setdefault("HOLDFAST_PROCESSORS", "")
+# Tests start some thousand processes: without byte code each compiles every module that it imports, for seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def _memory_holds_files() -> bool:
+    try:
+        system = os.statvfs(_MEMORY)
+    except OSError:
+        return False
+    # Containers may have a small one, or one that runs no programs.
+    fits = min(system.f_bavail * system.f_frsize, psutil.virtual_memory().available) > _MEMORY_BYTES
+    return fits and not system.f_flag & os.ST_NOEXEC and os.access(_MEMORY, os.W_OK)
+
+
+if _memory_holds_files():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 settings.register_profile("default", max_examples=60, deadline=None, derandomize=False)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, derandomize=False)
@@ -48,6 +70,22 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_INPUT] = {"missing": str(error)}
     else:
         node.workerinput[_INPUT] = {"socket_directory": str(config.stash[_SERVER].socket_directory)}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, each worker with its part: at the end the others would wait for it."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    first = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        # As large as the parts that xdist hands out at the beginning.
+        size = (len(items) - len(ordered)) // (workers - worker)
+        mine = first[worker::workers]
+        taken = max(0, size - len(mine))
+        ordered += mine + others[:taken]
+        del others[:taken]
+    items[:] = ordered + others
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,11 +1,10 @@
 """Settings become a wired Holdfast: the one place that knows every part."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,11 +13,6 @@ from holdfast.analyzers.pools import SpreadSettings
 from holdfast.analyzers.registry import Registry
 from holdfast.domain.analysis import Analysis
 from holdfast.domain.context import Context
-from holdfast.domain.errors import (
-    NoDatabase,
-    StoreReadOnly,
-    StoreUnavailable,
-)
 from holdfast.domain.ports import Clock, IdSource
 from holdfast.domain.processing import REBUILD_JOB, job_kind, processor_name
 from holdfast.domain.progress import Phase, Progress
@@ -58,8 +52,8 @@ from holdfast.services.transfer import TransferService
 from holdfast.services.watch import WatchHandler, WatchService
 from holdfast.settings import Settings, read_settings
 from holdfast.store import schema
-from holdfast.store.engine import Engine
 from holdfast.store.unit_of_work import Store
+from holdfast.system import SystemClock, SystemIds
 from holdfast.tracing import spans
 from holdfast.tracker import Tracker
 from holdfast.tracking import TrackedRun
@@ -68,22 +62,6 @@ from holdfast.worker import Worker, worker_name
 if TYPE_CHECKING:
     from holdfast.duplicates import Duplicates
     from holdfast.services.limits import LimitsService
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """The present moment, in UTC."""
-        return datetime.now(UTC)
-
-
-class SystemIds:
-    """The operating system's randomness."""
-
-    def random(self, size: int) -> bytes:
-        """``size`` random bytes."""
-        return os.urandom(size)
 
 
 class Holdfast(Library):
@@ -136,13 +114,7 @@ class Holdfast(Library):
         self.registry = registry or Registry()
         self._clock = clock or SystemClock()
         self._ids = id_source or SystemIds()
-        self.engine = _open_engine(settings, create=create)
-        try:
-            if migrate:
-                schema.prepare(self.engine, create=create)
-        except BaseException:
-            self.engine.close()
-            raise
+        self.engine = schema.opened(settings.database_url, settings.database_path(), migrate=migrate, create=create)
         self._span = spans()
         enabled = settings.enabled_processors()
         self.store = Store(self.engine, self._clock, enabled, self._span)
@@ -472,17 +444,3 @@ def _read_refs(target: str, told: Told) -> Refs:
 
 
 _WIRING = {"registry", "handlers", "processor_classes", "clock", "id_source", "migrate", "create"}
-
-
-def _open_engine(settings: Settings, *, create: bool) -> Engine:
-    path = settings.database_path()
-    if path is not None and not create and not path.exists():
-        raise NoDatabase(f"There is no database {path}")
-    if path is not None and create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except PermissionError as error:
-            raise StoreReadOnly(f"The folder {path.parent} cannot be made: {error.strerror}") from error
-        except OSError as error:
-            raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}") from error
-    return Engine(settings.database_url)

@@ -48,5 +48,4 @@ os.register_at_fork(after_in_child=_default.forked)
 atexit.register(_default.close)
 
 default_store = _default.get
-close_default_store = _default.close
 analysis = Decorator(default_store)

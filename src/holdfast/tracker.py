@@ -134,6 +134,7 @@ class Tracker:
         try:
             return self.service.end(ending(report))
         except BaseException as error:
+            # Also after Ctrl-C: what does not end here would seem to run until its lease is over.
             with contextlib.suppress(HoldfastError):
                 self._settle(Ending(report=report, status=Status.FAILED, error=failure(error)))
             raise

@@ -80,6 +80,7 @@ _CHECKS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # theirs
 def test_nothing_but_what_is_documented(service: tuple[str, dict[str, str]]) -> None:
     address, header = service

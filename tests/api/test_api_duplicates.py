@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 from holdfast.analyzers.duplicates import DuplicatesAnalyzer
 from holdfast.analyzers.duplicates.sample import write_sample
 from holdfast.api import duplicates, triage
-from holdfast.bootstrap import Holdfast, SystemClock
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.access import Role
 from holdfast.domain.exporting import Format
 from holdfast.domain.triage import Action
+from holdfast.system import SystemClock
 from tests.api.serving import UNLIMITED, served, token
 from tests.services.duplicates import groups, keep
 from tests.services.samples import opened

@@ -193,7 +193,9 @@ def test_a_request_may_bring_its_name(http: httpx.Client, caplog: pytest.LogCapt
     assert getattr(records[0], "status", None) == 200
 
 
-def test_what_a_store_says_stays_inside(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_store_says_stays_inside(
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def away(error: Exception) -> None:
         def stats() -> None:
             raise error
@@ -206,6 +208,10 @@ def test_what_a_store_says_stays_inside(database: str, monkeypatch: pytest.Monke
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
         assert int(answer.headers["retry-after"]) >= 1
         assert "10.0.0.7" not in answer.text
+        # The log has it, in a line: each request says so as long as the store is away.
+        (told,) = [record for record in caplog.records if answer.headers["x-request-id"] in record.getMessage()]
+        assert "10.0.0.7" in told.getMessage()
+        assert not told.exc_info
         assert "holdfast_store_up 0.0" in http.get("/metrics").text
         away(RuntimeError("secret of the inside"))
         answer = http.get("/ready")

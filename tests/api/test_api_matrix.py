@@ -1,5 +1,6 @@
 """Every route, asked by everybody: nobody learns what is another's, nor that it is there."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,8 @@ class World:
             self.thread_id,
         )
 
-    def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
+    def filled(self, path: str, analysis_id: str) -> str:
+        """The path with the owner's names in it, or with such that nobody has."""
         is_real = analysis_id == self.analysis_id
         if is_real and "/duplicates/" in path:
             analysis_id = self.search_id
@@ -153,7 +155,10 @@ class World:
         filled = filled.replace("{export_id}", "x" * 32)
         filled = filled.replace("{job_id}", "1").replace("{token_id}", self.token_id if is_real else UNKNOWN_TOKEN)
         filled = filled.replace("{thread_id}", self.thread_id if is_real else UNKNOWN_THREAD)
-        filled = filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
+        return filled.replace("{task_id}", self.task_id if is_real else UNKNOWN)
+
+    def ask(self, method: str, path: str, analysis_id: str, headers: dict[str, str]) -> httpx.Response:
+        filled = self.filled(path, analysis_id)
         params: dict[str, Any] = {"client_session_id": "alice"} if "/persistence/anal" in path else {}
         if path.endswith("/searches"):
             params |= {"facet": ["kind", "status", "tag", "owner"]}
@@ -252,6 +257,27 @@ def test_who_is_not_known_is_asked_who_they_are(world: tuple[World, list[tuple[s
                 continue
             assert answer.status_code == 401, f"{method} {path} by {name}: {answer.text}"
             assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_stranger_is_told_nothing_of_a_body(world: tuple[World, list[tuple[str, str]]]) -> None:
+    there, _ = world
+    found = [
+        (method.upper(), path)
+        for path, operations in create_app(there.hf).openapi()["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    ]
+    assert len(found) > 20
+    contents = (b'{"kind":', b"\xff\xfe", b"[" * 20_000, b'"text"', b'{"unknown": {}}')
+    for method, path in found:
+        address = there.filled(path, there.analysis_id)
+        for name, media, content in itertools.product(
+            ("nobody", "expired", "malformed"), ("application/json", "text/plain"), contents
+        ):
+            headers = there.askers[name] | {"content-type": media, "idempotency-key": "x" * 300}
+            answer = there.http.request(method, address, headers=headers, content=content)
+            what = f"{method} {path} by {name}, {media} {content[:20]!r}: {answer.status_code} {answer.text}"
+            assert answer.status_code == 401, what
 
 
 def test_readers_change_nothing(world: tuple[World, list[tuple[str, str]]]) -> None:

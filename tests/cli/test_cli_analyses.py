@@ -289,6 +289,7 @@ def test_follow(cli: Cli, process: Cli) -> None:
     assert "completed" in followed.out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c(environment: str, cli: Cli, presses: int) -> None:
     command = [*COMMAND, "analyze", "a", "--kind", "slow", "--param", "steps=100000", "--id", "mine"]
@@ -336,10 +337,35 @@ def test_resume_goes_on(cli: Cli) -> None:
         assert hf.get_result("mine")["resumed_at"] > 0
 
 
+def test_resume_goes_on_with_what_was_killed(environment: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_LEASE_SECONDS", "2")
+    command = [*COMMAND, "analyze", "a", "--kind", "slow", "--param", "steps=400", "--id", "mine"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    with holdfast.open(environment) as hf:
+        try:
+            wait_until(lambda: bool(hf.list_analyses(status=holdfast.Status.RUNNING).items), 60, "a run")
+            wait_until(lambda: _done(hf, "mine") > 2, 60, "a checkpoint")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert hf.get_analysis("mine").status is holdfast.Status.RUNNING
+    done = cli("resume", "mine", "--timeout", "500")
+    assert done.code == 0, done.err
+    assert "as soon as its lease has ended" in done.err
+    assert "no effect" in done.err
+    with holdfast.open(environment) as hf:
+        assert hf.get_result("mine")["resumed_at"] > 0
+
+
+def _done(hf: holdfast.Holdfast, analysis_id: str) -> int:
+    progress = hf.get_analysis_progress(analysis_id)
+    return 0 if progress is None else progress.items_processed
+
+
 def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> None:
     with holdfast.open(environment) as hf:
         for number in range(3):
-            hf.store_analysis(
+            newest = hf.store_analysis(
                 "kind-with-a-long-name",
                 {"n": number},
                 summary="words " * 40,
@@ -355,11 +381,9 @@ def test_long_names_and_narrow_terminals(terminal: Cli, environment: str) -> Non
         assert len(shown.splitlines()) == 4, "a heading and three rows, none of them wrapped"
         assert f"end{0}" in shown
         assert max(map(_cells, shown.splitlines())) <= columns
-        newest = terminal("list", "--limit", "1", "--json").out
-        name = re.search(r'"analysis_id": "([^"]*)"', newest)
-        assert name is not None
-        about = terminal("show", name[1], columns=columns, NO_COLOR="1").out
+        about = terminal("show", newest.analysis_id, columns=columns, NO_COLOR="1").out
         assert max(map(_cells, about.splitlines())) <= columns
+    assert f'"analysis_id": "{newest.analysis_id}"' in terminal("list", "--limit", "1", "--json").out
 
 
 def _cells(line: str) -> int:

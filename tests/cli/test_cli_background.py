@@ -45,6 +45,7 @@ def is_alive(pid: int) -> bool:
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc/self").exists() else True
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_it_works_until_it_is_stopped(run: Cli, environment: str) -> None:
     assert run("worker", "stop").code == 3
@@ -65,6 +66,7 @@ def test_it_works_until_it_is_stopped(run: Cli, environment: str) -> None:
     assert "Ctrl-C" in Path(started.json["log"]).read_text()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_one_that_was_killed_is_not_taken_for_alive(run: Cli) -> None:
     pid = run("worker", "--detach", "--json").json["started"]
@@ -80,6 +82,7 @@ def test_one_that_was_killed_is_not_taken_for_alive(run: Cli) -> None:
     assert other["stopped"] == restarted.json["started"] != other["started"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_of_two_that_start_at_once_one_works(run: Cli) -> None:
     with ThreadPoolExecutor(2) as pool:
@@ -90,6 +93,7 @@ def test_of_two_that_start_at_once_one_works(run: Cli) -> None:
     assert run("worker", "--status", "--json").json["background"]["pid"] == pid
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_why_it_does_not_start_is_told(run: Cli) -> None:
     failed = run("worker", "--detach", "--enable", "nothing")

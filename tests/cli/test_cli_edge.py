@@ -307,3 +307,15 @@ def test_help_imports_neither_database_nor_tables() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_a_store_in_a_file_needs_no_servers_driver_and_no_log_its_format(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'kept.db'}"
+    with holdfast.open(url) as hf:
+        hf.store_analysis("x", 1)
+    code = (
+        "import sys, json; from holdfast.cli.app import run; assert run(['list', '--database', sys.argv[1]]) == 0;"
+        "print(json.dumps([name for name in ('psycopg', 'structlog', 'alembic') if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []

@@ -21,6 +21,7 @@ from holdfast.domain.triage import (
     keep,
     select,
     suggest,
+    times,
 )
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,6 +93,13 @@ def test_rules_keep_what_they_are_named_after() -> None:
     assert select(doubtful, KeepStrategy.KEEP_CANONICAL, include_doubtful=True).keeps == group.tracks[0]
     with pytest.raises(InvalidInput):
         keep(group, "nobody")
+
+
+def test_how_often_is_said_as_people_do() -> None:
+    played = (Track(track_id="a", song="S", play_count=1, is_canonical=True), Track(track_id="b", song="S"))
+    choice = select(Group(group_id="g", tracks=played), KeepStrategy.KEEP_MOST_PLAYED)
+    assert choice.reason == "played most often (once)"
+    assert times(1_200) == "1,200 times"
 
 
 @given(_GROUPS)

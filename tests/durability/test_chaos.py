@@ -5,6 +5,7 @@ import pytest
 from tests.durability import chaos
 
 
+@pytest.mark.long
 @pytest.mark.timeout(420)
 def test_each_is_indexed_once_in_the_end(database: str) -> None:
     plan = chaos.Plan(count=150, poisoned=2, workers=4, kills=4, away=(2.0, 5.0), hangs=(6.0, 8.0), limit_seconds=300)

@@ -34,6 +34,7 @@ def durable_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
         yield server.url("holdfast"), server
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_acknowledged_results_survive_kill_9(durable_database: tuple[str, PostgresServer | None]) -> None:
     url, server = durable_database

@@ -73,6 +73,7 @@ def _work(url: str) -> None:
         hf.worker().run()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_what_is_pending_outlives_every_process(database: str, tmp_path: Path) -> None:
     library = spawn_python(_LIBRARY, database, str(tmp_path))

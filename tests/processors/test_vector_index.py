@@ -214,6 +214,7 @@ def test_without_the_extension_the_search_is_exact(database: str, monkeypatch: p
         assert rows(store, "SELECT to_regclass('vectors_pgvector')") == [(None,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_recall_of_the_hnsw_index(database: str) -> None:
     count, dimensions = 8000, 32

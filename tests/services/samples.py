@@ -1,6 +1,8 @@
 """What the tests of the services share: an analyzer that resolves anything, and ends of runs that nobody ran."""
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -9,7 +11,7 @@ from holdfast.analyzers.runs import RunEnd, RunReport
 from holdfast.bootstrap import Holdfast, open_holdfast
 from holdfast.documents import to_json
 from holdfast.domain.analysis import RUN_JOB, Analysis, ErrorInfo, Status
-from holdfast.domain.errors import TargetNotFound
+from holdfast.domain.errors import HoldfastError, TargetNotFound
 from holdfast.domain.findings import Finding, FindingItem, Severity
 from holdfast.domain.jobs import Job
 from holdfast.domain.ports import Clock, Outcome, Request, RunContext
@@ -110,3 +112,18 @@ def settle(hf: Holdfast, job: Job, analysis: Analysis, end: RunEnd, worker: str 
     """Write the end of a run as a worker does."""
     result = runs._Result.of(end.report)
     hf.jobs.settle(worker, [(job, lambda uow: runs._end(uow, analysis, job, end, result, hf.settings.rules()))])
+
+
+def together(works: list[Callable[[], Any]]) -> list[Any]:
+    """The results or errors of works that begin at once."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        barrier.wait()
+        try:
+            return work()
+        except HoldfastError as error:
+            return error
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))

@@ -36,11 +36,6 @@ from tests.support.processes import wait_until
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
     with opened(database, clock, anonymous_clients=True) as hf:
         yield hf

@@ -1,6 +1,5 @@
 import math
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -26,14 +25,9 @@ from holdfast.domain.subjects import Subject
 from holdfast.services.results import NewResult
 from holdfast.store.analyses import Analyses
 from holdfast.testing import FakeClock
-from tests.services.samples import Sample, begin, claim, ended, findings, opened, settle
+from tests.services.samples import Sample, begin, claim, ended, findings, opened, settle, together
 
 REUSE = 3600.0
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -52,21 +46,6 @@ def everything(hf: Holdfast) -> tuple[Any, ...]:
             for table in ("findings", "finding_items", "metrics", "tags", "ledger", "jobs")
         ]
     return ids, payloads, counted, hf.get_stats()
-
-
-def together(works: list[Callable[[], Any]]) -> list[Any]:
-    """The results or errors of works that begin at once."""
-    barrier = threading.Barrier(len(works))
-
-    def run(work: Callable[[], Any]) -> Any:
-        barrier.wait()
-        try:
-            return work()
-        except HoldfastError as error:
-            return error
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(run, works))
 
 
 # Results that were found elsewhere.

@@ -34,6 +34,7 @@ def hf(database: str) -> Iterator[Holdfast]:
         yield hf
 
 
+@pytest.mark.long
 def test_from_one_search_to_the_next(hf: Holdfast, database: str, library: Path) -> None:
     duplicates = hf.duplicates
     phases: list[str] = []

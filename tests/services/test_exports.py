@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,17 +21,6 @@ from tests.services.duplicates import ALICE, BOB, group, groups, keep, track
 from tests.services.samples import Held, opened
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
-    with opened(database, clock) as hf:
-        yield hf
 
 
 def whole(hf: Holdfast, analysis_id: str, form: Format, caller: Caller = ALICE) -> bytes:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.bootstrap import Holdfast, SystemClock, open_holdfast
+from holdfast.bootstrap import Holdfast, open_holdfast
 from holdfast.domain.access import LOCAL, Caller
 from holdfast.domain.analysis import Status
 from holdfast.domain.context import Context
@@ -19,6 +19,7 @@ from holdfast.domain.events import Event
 from holdfast.domain.progress import Progress
 from holdfast.services.feed import Subscription, subscription, tail
 from holdfast.store.unit_of_work import UnitOfWork
+from holdfast.system import SystemClock
 from tests.services.samples import begin, ended, settle
 from tests.services.samples import opened as sampled
 from tests.support.postgres import PostgresServer

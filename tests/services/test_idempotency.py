@@ -1,6 +1,3 @@
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -14,35 +11,9 @@ from holdfast.domain.errors import AnalysisGone, HoldfastError, IdempotencyConfl
 from holdfast.services.results import NewResult
 from holdfast.store import tables
 from holdfast.testing import FakeClock
-from tests.services.samples import Sample, begin, ended, opened, settle
+from tests.services.samples import Sample, begin, ended, settle, together
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
-    with opened(database, clock) as hf:
-        yield hf
-
-
-def together(works: list[Callable[[], Any]]) -> list[Any]:
-    """The results or errors of works that begin at once."""
-    barrier = threading.Barrier(len(works))
-
-    def run(work: Callable[[], Any]) -> Any:
-        barrier.wait()
-        try:
-            return work()
-        except HoldfastError as error:
-            return error
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(run, works))
 
 
 def counted(hf: Holdfast, table: sa.Table) -> int:

@@ -39,11 +39,6 @@ class Deed:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def deed() -> Deed:
     return Deed()
 

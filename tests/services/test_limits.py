@@ -28,11 +28,6 @@ BOB = Caller(name="token:b", owner="bob")
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
     options = {"rate_limit_start": "3/minute", "rate_limit_export": "", "rate_limit_anonymous": "2/minute"}
     with opened(database, clock, **options) as hf:

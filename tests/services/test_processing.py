@@ -25,11 +25,6 @@ KIND = job_kind("tally")
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
     with opened(database, clock) as one:
         yield one

@@ -1,6 +1,5 @@
-from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,18 +12,10 @@ from holdfast.domain.findings import Finding, Severity
 from holdfast.domain.subjects import Subject
 from holdfast.store.lists import Filter
 from holdfast.testing import FakeClock
-from tests.services.samples import begin, ended, opened, settle
+from tests.services.samples import begin, ended, settle
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
-    with opened(database, clock) as hf:
-        yield hf
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_pages(hf: Holdfast, clock: FakeClock) -> None:

@@ -443,6 +443,27 @@ def test_a_refresh_that_waits_is_moved_or_called_off(database: str) -> None:
                 hf.refresh.schedule_refresh("repo", "main", delay)
 
 
+def test_what_misleads_most_is_refreshed_first(database: str) -> None:
+    clock = FakeClock()
+    with stores(database, clock, auto_refresh=True, refresh_concurrency=1) as hf:
+        add(hf, clock, ["a-never", "b-old", "c-moved", "d-marked"])
+        for name, commit in (("b-old", "c1"), ("c-moved", "c0"), ("d-marked", "c1")):
+            analyze(hf, name, commit)
+        clock.advance(25 * HOUR)
+        hf.refresh.mark_for_refresh("repo", "d-marked")
+        order = []
+        for _ in range(4):
+            order += [task.branch_name for task in hf.refresh.check(hf.settings.freshness_rules(), {})]
+            run_refreshes(hf)
+            settle(hf, *begin(hf), ended(Status.COMPLETED, {}, 0))
+        assert order == ["d-marked", "c-moved", "b-old", "a-never"]
+        # What was refreshed by itself waits for its turn, but not when somebody asks.
+        assert hf.refresh.check(hf.settings.freshness_rules(), {}) == []
+        clock.advance(1)
+        hf.refresh.mark_for_refresh("repo", "b-old")
+        assert [task.branch_name for task in hf.refresh.check(hf.settings.freshness_rules(), {})] == ["b-old"]
+
+
 def test_a_refresh_that_fails_is_told_and_backs_off(database: str) -> None:
     clock = FakeClock()
     with stores(database, clock, auto_refresh=True) as hf:
@@ -528,9 +549,9 @@ def test_workers_refresh_what_is_stale_when_they_may(database: str) -> None:
         clock.advance(10 * HOUR)
         hf.jobs.fire_schedules()
         check(hf)
-        # As many as may run at once: the marked one, then the one never analysed.
+        # As many as may run at once: the marked one, then the oldest.
         begun = hf.refresh.get_scheduled_tasks().items
-        assert sorted(task.branch_name for task in begun) == ["c", "new"]
+        assert sorted(task.branch_name for task in begun) == ["a", "c"]
         assert all(task.is_automatic for task in begun)
         hf.refresh.check(hf.settings.freshness_rules(), {})
         assert len(tasks(hf)) == 2

@@ -1,7 +1,7 @@
 """What goes by itself, and what is only in the trash."""
 
+import os
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -38,17 +38,6 @@ from tests.support.processes import spawn_python
 DAY = 86_400
 CLIENT = Caller(name="client", owner="client", is_anonymous=True, ip="10.0.0.1")
 EMPTY = ("payloads", "findings", "finding_items", "metrics", "tags", "attempts", "progress", "checkpoints", "subjects")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
-    with opened(database, clock) as opened_:
-        yield opened_
 
 
 def rich(hf: Holdfast, number: int, **about: Any) -> str:
@@ -594,6 +583,29 @@ def test_the_log_is_trimmed(hf: Holdfast, database: str, monkeypatch: pytest.Mon
         assert log.stat().st_size == 0
     hf.engine.optimize()
     rich(hf, 2)
+
+
+def test_the_log_is_copied_apart_from_commits(hf: Holdfast, database: str) -> None:
+    if hf.engine.dialect == "postgresql":
+        hf.engine.copy_log()
+        return
+    path = Path(database.removeprefix("sqlite:///"))
+
+    def write() -> None:
+        # Far more pages than a commit leaves in the log.
+        hf.store_analysis("sample", os.urandom(5_000_000).hex())
+
+    with hf.engine.copying_apart():
+        write()
+        before = path.stat().st_size
+        write()
+        assert path.stat().st_size == before
+        hf.engine.copy_log()
+        assert path.stat().st_size > before + 5_000_000
+    before = path.stat().st_size
+    write()
+    assert path.stat().st_size > before
+    assert hf.engine.check() == []
 
 
 def test_writers_and_sweeps_get_along(database: str, clock: FakeClock) -> None:

@@ -6,22 +6,18 @@ from typing import Any
 import pytest
 
 from holdfast.analyzers.runs import RunEnd, RunKeeper
-from holdfast.bootstrap import Holdfast, SystemClock
+from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import ErrorInfo, Status
 from holdfast.domain.errors import AnalyzerCrashed, HoldfastError, LeaseLost, StoreUnavailable
 from holdfast.domain.jobs import JobStatus
 from holdfast.domain.progress import Progress
 from holdfast.services import GivenBack, runs
+from holdfast.system import SystemClock
 from holdfast.testing import FakeClock
 from tests.services.samples import Held, begin, claim, ended, opened, run_handler
 from tests.support.processes import wait_until
 
 Play = Callable[[RunKeeper], RunEnd]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture

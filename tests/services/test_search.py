@@ -24,11 +24,6 @@ from holdfast.testing import FakeClock
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def hf(database: str, clock: FakeClock) -> Iterator[Holdfast]:
     with open_holdfast(database, processors=("fulltext",), clock=clock) as opened:
         yield opened

@@ -74,6 +74,18 @@ def test_a_commit_is_noticed_and_leads_to_a_new_result(database: str, tmp_path: 
         assert hf.get_analysis(first.analysis_id).status is Status.COMPLETED
 
 
+def test_a_commit_is_refreshed_without_waiting_for_the_next_check(database: str, tmp_path: Path) -> None:
+    repo = GitRepo(tmp_path / "work")
+    repo.commit({"a.py": _CLEAN})
+    with holdfast.open(database, watch_seconds=1, auto_refresh_minutes=60, processes=1, auto_refresh=True) as hf:
+        hf.repositories.add_repository(str(repo.path), repo_id="repo")
+        assert hf.analyze("code", str(repo.path)).status is Status.COMPLETED
+        with hf.working():
+            repo.commit({"a.py": _TODO})
+            wait_until(lambda: _names(hf)["refresh.completed"], PATIENCE, "the refresh")
+        assert not hf.freshness.is_branch_stale("repo", "main")
+
+
 def test_what_cannot_be_looked_at_is_left_as_it_is(database: str, tmp_path: Path) -> None:
     repo = GitRepo(tmp_path / "work")
     repo.commit({"a.py": _CLEAN})

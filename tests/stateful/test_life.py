@@ -666,6 +666,7 @@ def clear(connection: sa.Connection) -> None:
         connection.execute(sa.delete(table))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_life(database: str) -> None:
     class Here(Life):

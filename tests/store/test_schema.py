@@ -140,6 +140,7 @@ for url in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_two_processes_open_a_fresh_database_at_once(empty_database: str, tmp_path: Path) -> None:
     if empty_database.startswith("sqlite"):
         urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(20)]

@@ -33,6 +33,24 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str) -> No
         time.sleep(_POLL_SECONDS)
 
 
+def pressure() -> float:
+    """Seconds, since it started, in which something on this machine waited for a processor or the disk.
+
+    See https://docs.kernel.org/accounting/psi.html; 0 where the kernel does not tell.
+    """
+    told = [Path("/proc/pressure") / name for name in ("cpu", "io")]
+    with contextlib.suppress(OSError):
+        return sum(int(one.read_text().partition("total=")[2].split()[0]) for one in told) / 1e6
+    return 0.0
+
+
+def held_back(pid: int) -> float:
+    """Seconds that a process' first thread was ready to run, and did not; 0 where the kernel does not tell."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
 def spawn_python(code_or_module: str, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start a Python process whose unbuffered output can be read from ``stdout``.
 

@@ -23,7 +23,7 @@ from holdfast.formats.streams import InvalidBundle
 from holdfast.services.results import NewResult
 from holdfast.services.transfer import NotEqual, SourceChanged, StoreNotEmpty, bundles
 from holdfast.store import schema, tables
-from holdfast.store.intake import ImportTakenOver
+from holdfast.store.intake_state import ImportTakenOver
 from holdfast.store.lists import Filter
 from holdfast.store.policies import POLICIES, Taken, columns, parts, refers_to
 from holdfast.store.rows import RowRefused

@@ -46,6 +46,7 @@ def test_its_commands_run_in_their_order(tmp_path: Path) -> None:
         assert copy.get_result("a") == {"kept": "here"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_standby_takes_over() -> None:
     try:

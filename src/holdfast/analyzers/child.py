@@ -79,6 +79,7 @@ def _analyzer(path: str) -> Analyzer:
         for attribute in name.split("."):
             found = getattr(found, attribute)
     except Exception as error:
+        # The import runs somebody's module, which fails in any way it likes.
         raise AnalyzerNotImportable(
             f"The analyzer {path} cannot be imported: {type(error).__qualname__}: {error}"
         ) from error

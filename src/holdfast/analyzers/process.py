@@ -136,6 +136,7 @@ class _Run:
                 env=_environment(),
             )
         except BaseException:
+            # Also when Ctrl-C comes while it starts: nobody else knows of the socket.
             self._socket.close()
             raise
         finally:

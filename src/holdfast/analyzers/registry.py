@@ -77,6 +77,7 @@ class Registry:
         try:
             return analyzer_class()
         except Exception as error:
+            # Its constructor is somebody else's, and fails in any way it likes.
             raise AnalyzerBroken(
                 f"The analyzer of kind {kind!r} cannot be made: {type(error).__qualname__}: {error}",
                 kind=kind,

@@ -13,7 +13,7 @@ from holdfast.domain.addresses import client_ip
 from holdfast.domain.checks import check_name
 from holdfast.domain.errors import AuthenticationRequired, WrongOwner
 
-CLIENT_HEADER = "x-client-session-id"
+_CLIENT_HEADER = b"x-client-session-id"
 _REMEMBERED = 256
 _LOCAL_NAMES = {"localhost", "ip6-localhost"}
 
@@ -60,12 +60,21 @@ class Access:
 
     def credentials(self, request: HTTPConnection) -> Credentials:
         """What the request says."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        peer = None if request.client is None else request.client.host
+        token: str | None = None
+        client_id: str | None = None
+        hops: list[str] = []
+        # In one go, as each request comes by here: to look for one that is not there costs as much as all this.
+        for name, value in reversed(request.scope["headers"]):
+            if name == b"authorization":
+                scheme, _, shown = value.decode("latin-1").partition(" ")
+                token = shown.strip() or None if scheme.lower() == "bearer" else None
+            elif name == _CLIENT_HEADER:
+                client_id = value.decode("latin-1")
+            elif name == b"x-forwarded-for":
+                hops.insert(0, value.decode("latin-1"))
+        peer = request.scope.get("client")
         return Credentials(
-            token=token.strip() if scheme.lower() == "bearer" and token.strip() else None,
-            client_id=request.headers.get(CLIENT_HEADER),
-            ip=self._address(peer, tuple(request.headers.getlist("x-forwarded-for"))),
+            token=token, client_id=client_id, ip=self._address(None if peer is None else peer[0], tuple(hops))
         )
 
     def caller(self, given: Credentials, *, is_local: bool | None = None) -> Caller:

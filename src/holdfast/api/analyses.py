@@ -3,12 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
 from holdfast import records
 from holdfast.api import render, targets
-from holdfast.api.body import parsed
-from holdfast.api.deps import Doors, IdempotencyKey, Store, Writer
+from holdfast.api.deps import Doors, IdempotencyKey, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import AnalysisId
 from holdfast.api.preconditions import Versions
@@ -17,14 +16,6 @@ from holdfast.bootstrap import Holdfast
 from holdfast.domain.analysis import Analysis
 
 router = APIRouter(prefix="/api/v1/analyses/{analysis_id}", tags=["analyses"])
-
-
-async def _resume(request: Request) -> Resume:
-    return await parsed(request, Resume) if await request.body() else Resume()
-
-
-async def _refresh(request: Request) -> Refresh:
-    return await parsed(request, Refresh) if await request.body() else Refresh()
 
 
 @router.delete("", operation_id="delete_analysis", response_model=DeletedOut, responses=answers(404, 410, 412))
@@ -72,7 +63,7 @@ def resume_analysis(
     analysis_id: AnalysisId,
     caller: Writer,
     store: Store,
-    how: Annotated[Resume, Depends(_resume)],
+    how: Annotated[Resume, body_of(Resume, required=False)],
     versions: Versions,
 ) -> Response:
     """Queue an ended analysis again, to go on from its last checkpoint."""
@@ -93,7 +84,7 @@ def refresh_analysis(
     analysis_id: AnalysisId,
     caller: Writer,
     store: Store,
-    how: Annotated[Refresh, Depends(_refresh)],
+    how: Annotated[Refresh, body_of(Refresh, required=False)],
     access: Doors,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:

@@ -16,8 +16,13 @@ def _adapter(model: Any) -> TypeAdapter[Any]:
     return TypeAdapter(model)
 
 
-async def parsed(request: Request, model: type[T]) -> T:
+def parsed(request: Request, content: bytes, model: type[T]) -> T:
     """The request's body as ``model``.
+
+    Args:
+        request: says of what kind it is.
+        content: its bytes.
+        model: what is wanted.
 
     Raises:
         UnsupportedMedia: it says that it is no JSON.
@@ -28,7 +33,6 @@ async def parsed(request: Request, model: type[T]) -> T:
     if media != "application/json" and not media.endswith("+json"):
         # Pages of other sites may send the others without asking first.
         raise errors.UnsupportedMedia(f"The body is {media[:80]}, which is not JSON", content_type=media[:80])
-    content = await request.body()
     try:
         value: T = _adapter(cast("Any", model)).validate_json(content)
     except ValidationError as error:

@@ -61,15 +61,6 @@ async def called(request: Request, work: Callable[[Holdfast, Caller], T]) -> T:
     return await run_in_threadpool(lambda: work(holdfast, access.caller(given)))
 
 
-def body_of(model: type[T]) -> Any:
-    """A dependency: the request's JSON as ``model``, parsed by it from the bytes."""
-
-    async def read(request: Request) -> T:
-        return await parsed(request, model)
-
-    return Depends(read)
-
-
 async def _writer(caller: "Asker") -> Caller:
     caller.require(Role.WRITER)
     return caller
@@ -87,6 +78,24 @@ async def _known(caller: "Asker") -> Caller:
 
 
 Asker = Annotated[Caller, Depends(caller_of)]
+
+
+def body_of(model: type[T], *, required: bool = True) -> Any:
+    """A dependency: the request's JSON as ``model``, parsed by it from the bytes.
+
+    Args:
+        model: what is wanted.
+        required: whether there must be a body; where there is none, ``model`` is made without arguments.
+    """
+
+    # After who asks: a stranger is told nothing of the body, and nobody reads it.
+    async def read(request: Request, _: Asker) -> T:
+        content = await request.body()
+        return model() if not content and not required else parsed(request, content, model)
+
+    return Depends(read)
+
+
 Writer = Annotated[Caller, Depends(_writer)]
 Admin = Annotated[Caller, Depends(_admin)]
 Known = Annotated[Caller, Depends(_known)]

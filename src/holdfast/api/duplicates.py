@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from holdfast import records
 from holdfast.api import render, targets
-from holdfast.api.body import parsed
 from holdfast.api.cursors import Cursors
 from holdfast.api.deps import Asker, Doors, IdempotencyKey, Store, Writer, body_of
 from holdfast.api.openapi import answers, body_doc
@@ -147,14 +146,6 @@ def get_library_changes(analysis_id: AnalysisId, caller: Asker, store: Store) ->
     )
 
 
-async def _again(request: Request) -> schemas.SearchAgain:
-    return await parsed(request, schemas.SearchAgain) if await request.body() else schemas.SearchAgain()
-
-
-async def _quick(request: Request) -> schemas.QuickRefresh:
-    return await parsed(request, schemas.QuickRefresh) if await request.body() else schemas.QuickRefresh()
-
-
 @router.post(
     "/analysis/{analysis_id}/refresh",
     operation_id="refresh_duplicate_analysis",
@@ -168,7 +159,7 @@ def refresh_duplicate_analysis(
     caller: Writer,
     store: Store,
     access: Doors,
-    how: Annotated[schemas.SearchAgain, Depends(_again)],
+    how: Annotated[schemas.SearchAgain, body_of(schemas.SearchAgain, required=False)],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Search anew; the old result stays readable. 409 while the same search runs."""
@@ -191,7 +182,10 @@ def refresh_duplicate_analysis(
     openapi_extra=body_doc("QuickRefresh", required=False),
 )
 def quick_refresh(
-    caller: Writer, store: Store, access: Doors, how: Annotated[schemas.QuickRefresh, Depends(_quick)]
+    caller: Writer,
+    store: Store,
+    access: Doors,
+    how: Annotated[schemas.QuickRefresh, body_of(schemas.QuickRefresh, required=False)],
 ) -> Response:
     """Search anew with the parameters of the caller's newest search. 409 while the same search runs."""
     store.limits.hit("start", caller)

@@ -137,7 +137,9 @@ def problem(error: errors.HoldfastError, request_id: str, *, tells_owner: bool =
         error = errors.AnalysisNotFound(f"There is no analysis {missing}", analysis_id=missing)
     status = status_of(error)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("Request %s failed: %s: %s", request_id, error.code, error, exc_info=error)
+        # A store that is away says why in its message; a hundred lines for each request meanwhile would fill the disk.
+        known = error if status == http.HTTPStatus.INTERNAL_SERVER_ERROR else None
+        _log.error("Request %s failed: %s: %s", request_id, error.code, error, exc_info=known)
     hidden = isinstance(error, errors.StoreError) or status == http.HTTPStatus.INTERNAL_SERVER_ERROR
     # What a store says of itself names files, hosts and users; the log has it.
     message = (type(error).__doc__ or "").strip() if hidden else error.message

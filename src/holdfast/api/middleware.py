@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.api import errors
@@ -18,6 +17,8 @@ from holdfast.api.metrics import Metrics
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.tokens import masked
 from holdfast.tracing import tell
+
+_Headers = dict[bytes, bytes]
 
 _access_log = logging.getLogger("holdfast.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -57,18 +58,20 @@ class Observed:
             nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"] = [*message.get("headers", ()), *_SECURITY]
-                headers.append((b"x-request-id", request_id.encode()))
-                if any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers):
+                given = message.get("headers", ())
+                names = dict(given)
+                headers = message["headers"] = [*given, *_SECURITY, (b"x-request-id", request_id.encode())]
+                if names.get(b"content-type", b"").startswith(_STREAM):
                     streams = True
                     self._metrics.watchers.inc()
-                if not any(name == b"content-security-policy" for name, _ in headers):
+                if b"content-security-policy" not in names:
                     headers.append(_NOTHING)
             await send(message)
 
         try:
             await self._app(scope, receive, told)
         except Exception as error:
+            # Whatever it is, who asked gets an answer of the shape that all errors have.
             if status:
                 # Half an answer is out: only cutting it off tells the client that it is not whole.
                 raise
@@ -135,7 +138,8 @@ class Guarded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        # Looked through once: Starlette's Headers go through all of them for each name, and most are not there.
+        headers = dict(reversed(scope["headers"]))
         try:
             await self._check(headers)
             guarded = _Body(receive, self._most, self._patience) if _has_body(headers) else receive
@@ -143,27 +147,27 @@ class Guarded:
         except HoldfastError as error:
             await errors.problem(error, scope["state"]["request_id"])(scope, receive, send)
 
-    async def _check(self, headers: Headers) -> None:
+    async def _check(self, headers: _Headers) -> None:
         foreign = None if self._access.asks else _foreign(headers)
         if foreign is not None and await run_in_threadpool(self._access.is_local):
             raise foreign
-        said = headers.get("content-length", "")
-        if said.isdecimal() and int(said[:18]) > self._most:
+        said = headers.get(b"content-length", b"")
+        if said.isdigit() and int(said[:18]) > self._most:
             raise _too_large(int(said[:18]), self._most)
 
 
-def _foreign(headers: Headers) -> errors.ForeignHost | None:
+def _foreign(headers: _Headers) -> errors.ForeignHost | None:
     """Why a service that asks nobody who they are should not answer."""
-    host, origin = headers.get("host", ""), headers.get("origin")
+    host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
     if not names_this_machine(host):
         return errors.ForeignHost(f"The service is not known as {host[:80]!r}")
-    if origin is not None and not comes_from_this_machine(origin):
+    if origin is not None and not comes_from_this_machine(origin.decode("latin-1")):
         return errors.ForeignHost("The request came from a page that is not of this machine")
     return None
 
 
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+def _has_body(headers: _Headers) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def _too_large(actual: int, allowed: int) -> errors.BodyTooLarge:

@@ -29,6 +29,8 @@ _MEANINGS = {
 }
 _ALWAYS = (400, 401, 403, 421, 422, 429, 500, 503)
 _WITH_BODY = (408, 413, 415)
+# By its name: of a model, FastAPI would make a validator for each code of each route, over a thousand of them.
+_PROBLEM = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"client": []}, {}]
 
 TAGS = [
@@ -59,7 +61,7 @@ def answers(*codes: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
         body: whether the route takes one.
     """
     known = {*_ALWAYS, *codes, *(_WITH_BODY if body else ())}
-    return {code: {"model": Problem, "description": _MEANINGS[code]} for code in sorted(known - {304})} | (
+    return {code: {"description": _MEANINGS[code], "content": _PROBLEM} for code in sorted(known - {304})} | (
         {304: {"description": _MEANINGS[304]}} if 304 in known else {}
     )
 
@@ -116,7 +118,7 @@ def install(app: FastAPI, *models: Any) -> None:
                 tags=app.openapi_tags,
             )
             parts = document.setdefault("components", {})
-            for model in models:
+            for model in (Problem, *models):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 parts["schemas"].update(schema.pop("$defs", {}))
                 parts["schemas"][model.__name__] = schema

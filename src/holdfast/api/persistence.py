@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from holdfast import records
 from holdfast.api import render, sync
 from holdfast.api.analyses import deleted
-from holdfast.api.body import parsed
 from holdfast.api.cursors import Cursors
-from holdfast.api.deps import Admin, Doors, Given, Known, Store, tells_owner
+from holdfast.api.deps import Admin, Doors, Given, Known, Store, body_of, tells_owner
 from holdfast.api.openapi import answers, body_doc
 from holdfast.api.params import DOCUMENTED_LIMIT, LARGEST_OFFSET, AnalysisId, ClientSessionId, Cursor, Findable, Limit
 from holdfast.api.preconditions import Versions
@@ -194,10 +193,6 @@ def get_persistence_health(_: Known, store: Store) -> Response:
     return render.json({"success": True, "status": "healthy", "store": store.engine.dialect, "checked_at": _now()})
 
 
-async def _wanted(request: Request) -> schemas.CleanupWanted:
-    return await parsed(request, schemas.CleanupWanted) if await request.body() else schemas.CleanupWanted()
-
-
 @router.post(
     "/cleanup",
     operation_id="clean_up",
@@ -205,7 +200,9 @@ async def _wanted(request: Request) -> schemas.CleanupWanted:
     responses=answers(body=True),
     openapi_extra=body_doc("CleanupWanted", required=False),
 )
-def clean_up(_: Admin, store: Store, wanted: Annotated[schemas.CleanupWanted, Depends(_wanted)]) -> Response:
+def clean_up(
+    _: Admin, store: Store, wanted: Annotated[schemas.CleanupWanted, body_of(schemas.CleanupWanted, required=False)]
+) -> Response:
     """Remove what is expired, used up or over the storage limit, now instead of at the next sweep.
 
     A body asks for more: analyses older than ``max_age_days``, and what was deleted or not used for

@@ -1,4 +1,4 @@
-"""Short reads, gathered: what is asked for while one read goes on is read together by the next.
+"""Short reads, gathered: what is asked for in one turn of the event loop is read together.
 
 A hop to a thread and back, a connection and a transaction cost several times what looking up a row does; many requests
 share them here. The event loop never waits for the store, however slow that is: it waits for the threads.
@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from holdfast.api.access import Access, Credentials
 from holdfast.bootstrap import Holdfast
@@ -20,7 +20,7 @@ from holdfast.services.queries import Wanted
 
 # One keeps one processor busy; the others are for a store at the other end of a network.
 _THREADS = 4
-_AT_ONCE = 32
+_AT_ONCE = 64
 
 Answer = tuple[Caller, Analysis, bytes | None]
 _Future = asyncio.Future[Answer]
@@ -43,8 +43,9 @@ class Reader:
         """Read from an open store, for those who are let in."""
         self._holdfast = holdfast
         self._access = access
-        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Asked] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._gathered: list[_Asked] = []
 
     def start(self) -> None:
         """Begin to read."""
@@ -73,24 +74,22 @@ class Reader:
         """
         loop = asyncio.get_running_loop()
         future: _Future = loop.create_future()
-        self._queue.put(_Asked(loop, future, given, analysis_id, result, copy_context()))
+        if not self._gathered:
+            # After all requests that came in this turn: handed over one by one they would be read one by one, and
+            # the threads would take Python's lock from the loop in between.
+            loop.call_soon(self._hand_over)
+        self._gathered.append(_Asked(loop, future, given, analysis_id, result, copy_context()))
         return await future
 
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for place in range(0, len(gathered), _AT_ONCE):
+            self._queue.put(gathered[place : place + _AT_ONCE])
+
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            try:
-                while len(batch) < _AT_ONCE:
-                    following = self._queue.get_nowait()
-                    if following is None:
-                        # For the next one to end by, or for this one when it comes again.
-                        self._queue.put(None)
-                        break
-                    batch.append(following)
-            except Empty:
-                pass
+        while (batch := self._queue.get()) is not None:
             # A trace shows the read in the request that came first.
-            self._tell(batch, first.context.run(self._answers, batch))
+            self._tell(batch, batch[0].context.run(self._answers, batch))
 
     def _answers(self, batch: list[_Asked]) -> list[Answer | Exception]:
         answers: list[Answer | Exception] = []

@@ -43,12 +43,14 @@ class AnyResult(Outgoing):
 )
 async def create_analysis(request: Request) -> Response:
     """Have something analysed (give a ``target``), or keep a result that was made elsewhere (give a ``result``)."""
-    new = await parsed(request, NewAnalysis)
-    key = idempotency_key(request)
+    content = await request.body()
     ip = credentials_of(request).ip
     access = access_of(request)
 
     def work(store: Holdfast, caller: Caller) -> Response:
+        # Not before it is known who asks: a stranger is told nothing of the request.
+        new = parsed(request, content, NewAnalysis)
+        key = idempotency_key(request)
         caller.require(Role.WRITER)
         if new.target is None:
             if caller.is_anonymous:

@@ -177,7 +177,7 @@ def undo_duplicate_decisions(
 def get_resolution_status(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """How the groups of a search stand."""
     counts = store.duplicates.groups.counts(analysis_id, caller=caller)
-    return render.json({"success": True, "analysis_id": analysis_id} | duplicate_records.resolution(counts))
+    return _of(analysis_id, duplicate_records.resolution(counts))
 
 
 @router.get(
@@ -189,7 +189,7 @@ def get_resolution_status(analysis_id: AnalysisId, caller: Asker, store: Store) 
 def get_duplicate_impact(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """What all groups concern, what went by decisions, and what is left."""
     counts = store.duplicates.groups.counts(analysis_id, caller=caller)
-    return render.json({"success": True, "analysis_id": analysis_id} | duplicate_records.impacts(counts))
+    return _of(analysis_id, duplicate_records.impacts(counts))
 
 
 @router.get(
@@ -201,7 +201,7 @@ def get_duplicate_impact(analysis_id: AnalysisId, caller: Asker, store: Store) -
 def suggest_new_analysis(analysis_id: AnalysisId, caller: Asker, store: Store) -> Response:
     """Whether so much was settled or has changed that it is worth searching anew."""
     found = store.duplicates.suggest_new_analysis(analysis_id, caller=caller)
-    return render.json({"success": True, "analysis_id": analysis_id} | asdict(found))
+    return _of(analysis_id, asdict(found))
 
 
 @router.get(
@@ -317,6 +317,11 @@ def delete_duplicate_export(export_id: ExportId, caller: Writer, store: Store) -
     """Delete an export and its file."""
     store.duplicates.exports.delete(export_id, caller=caller)
     return render.json({"success": True, "export_id": export_id})
+
+
+def _of(analysis_id: str, found: dict[str, Any]) -> Response:
+    """What was found of a search, with its name."""
+    return render.json({"success": True, "analysis_id": analysis_id} | found)
 
 
 def _as_file(name: str, form: Format) -> dict[str, str]:

@@ -140,22 +140,33 @@ def resume(
 ) -> ExitCode:
     """Go on with an analysis that did not complete.
 
-    One that failed, timed out or was cancelled continues from its last checkpoint.
+    One that failed, timed out or was cancelled continues from its last checkpoint, and so does one whose process was
+    killed, as soon as its lease has ended.
     """
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
         from holdfast.cli import running
+        from holdfast.cli.live import Left
 
         found = find_id(holdfast, analysis_id)
         analysis = holdfast.get_analysis(found)
-        # One that waits already only needs somebody to run it.
-        if analysis.status is not Status.QUEUED:
+        # One that waits already only needs somebody to run it, and so does one whose worker was killed.
+        if analysis.status.ended:
             analysis = holdfast.analyses.resume(found, timeout_seconds=timeout)
         elif timeout is not None:
-            session.err.print("It waits already: --timeout has no effect.")
+            session.err.print(f"It is {analysis.status.value} already: --timeout has no effect.")
         if no_wait:
             return running.tell_queued(session, holdfast, analysis)
-        return running.tell(session, holdfast, running.finish(session, holdfast, analysis))
+        runs = analysis.status is Status.RUNNING
+        if runs:
+            session.err.print(
+                "It runs already; if its worker was lost, this goes on with it as soon as its lease has ended.",
+                soft_wrap=True,
+            )
+        try:
+            return running.tell(session, holdfast, running.finish(session, holdfast, analysis, cancels=not runs))
+        except Left:
+            return running.tell_left(session, holdfast, holdfast.get_analysis(found))
 
 
 def progress(
@@ -211,13 +222,7 @@ def cancel(
         def told(analysis: Analysis) -> str:
             return "Cancelled" if analysis.status.ended else "Stops within a second:"
 
-        return each(
-            session,
-            holdfast,
-            analysis_ids,
-            lambda given: holdfast.cancel_analysis(find_id(holdfast, given)),
-            told,
-        )
+        return each(session, holdfast, analysis_ids, holdfast.cancel_analysis, told)
 
 
 def delete(
@@ -245,7 +250,7 @@ def delete(
             session,
             holdfast,
             analysis_ids,
-            lambda given: holdfast.delete_analysis(find_id(holdfast, given), purge=purge),
+            lambda analysis_id: holdfast.delete_analysis(analysis_id, purge=purge),
             lambda _: "Deleted for good" if for_good else "Put into the trash:",
         )
 
@@ -263,7 +268,7 @@ def each(
         session: the command's run.
         holdfast: the store.
         given: the ids as they were given.
-        change: changes one.
+        change: changes the analysis of an id.
         told: says what became of it.
     """
     from rich.text import Text
@@ -274,7 +279,7 @@ def each(
     failed: list[HoldfastError] = []
     for one in dict.fromkeys(given):
         try:
-            analysis = change(one)
+            analysis = change(find_id(holdfast, one))
         except InvalidInput as error:
             failed.append(error)
         except HoldfastError as error:

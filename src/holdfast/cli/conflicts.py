@@ -12,7 +12,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, place_of
+from holdfast.cli.session import AsJson, Cursor, Database, Limit, Session, cursor_of, place_of
 from holdfast.domain.conflicts import Resolution
 from holdfast.domain.errors import InvalidInput
 
@@ -26,10 +26,8 @@ ConflictId = Annotated[str, typer.Argument(metavar="ID", help="The conflict.")]
 
 def list_conflicts(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     *,
     database: Database = None,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.analyses import Id, named_params
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, find_id
+from holdfast.cli.session import AsJson, Database, Limit, Session, find_id
 from holdfast.domain.context import LOCAL_OWNER, Context
 from holdfast.domain.triage import Action, Sort
 from holdfast.records import duplicates as duplicate_records
@@ -96,7 +96,7 @@ def scan(  # noqa: PLR0913, PLR0917 each is an option of the command line
 def list_searches(
     context: typer.Context,
     owner: Annotated[str, typer.Option(metavar="OWNER", help="Whose.")] = LOCAL_OWNER,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 10,
+    limit: Limit = 10,
     *,
     database: Database = None,
     as_json: AsJson = False,
@@ -207,7 +207,7 @@ def groups(  # noqa: PLR0913 each is an option of the command line
     sort: Annotated[
         Sort, typer.Option(metavar="ORDER", help=f"What to sort by: {', '.join(Sort)}.")
     ] = Sort.GROUP_INDEX,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
+    limit: Limit = 20,
     after: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Where the page before ended, as it said.")
     ] = None,

@@ -11,7 +11,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, find_id, place_of
+from holdfast.cli.session import AsJson, Cursor, Database, Limit, Session, cursor_of, find_id, place_of
 from holdfast.domain.freshness import Level, Urgency
 from holdfast.domain.refresh import TaskStatus
 
@@ -35,7 +35,7 @@ def stale(
     context: typer.Context,
     repo_id: Annotated[str | None, typer.Argument(metavar="[REPO]", help="The repository.")] = None,
     branch_name: Annotated[str | None, typer.Argument(metavar="[BRANCH]", help="One branch, whatever it is.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 100,
+    limit: Limit = 100,
     after: Annotated[str | None, typer.Option(metavar="BRANCH", help="The branch where the page before ended.")] = None,
     *,
     database: Database = None,
@@ -189,10 +189,8 @@ def list_tasks(
         list[TaskStatus] | None,
         typer.Option(metavar="STATUS", help=f"Only these; repeatable: {', '.join(one.value for one in TaskStatus)}."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     *,
     database: Database = None,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode, UsageFailed
-from holdfast.cli.session import AsJson, Database, Session
+from holdfast.cli.session import AsJson, Database, Limit, Session
 from holdfast.domain.jobs import Job, JobStatus
 
 _AT_ONCE = 100
@@ -22,7 +22,7 @@ def list_jobs(
     status: Annotated[
         JobStatus | None, typer.Option(metavar="STATUS", help="Only these: ready, leased or dead.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
+    limit: Limit = 20,
     after: Annotated[int, typer.Option(metavar="NUMBER", help="Only those with higher numbers.")] = 0,
     *,
     database: Database = None,

@@ -12,7 +12,7 @@ from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.analyses import Ids, each
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, find_id, place_of
+from holdfast.cli.session import AsJson, Cursor, Database, Limit, Session, cursor_of, place_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,48 +26,28 @@ def restore(
     """Take analyses out of the trash."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        return each(
-            session,
-            holdfast,
-            analysis_ids,
-            lambda given: holdfast.restore_analysis(find_id(holdfast, given)),
-            lambda _: "Restored",
-        )
+        return each(session, holdfast, analysis_ids, holdfast.restore_analysis, lambda _: "Restored")
 
 
 def pin(context: typer.Context, analysis_ids: Ids, *, database: Database = None, as_json: AsJson = False) -> ExitCode:
     """Keep analyses whatever retention says: they do not expire and are never removed."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        return each(
-            session,
-            holdfast,
-            analysis_ids,
-            lambda given: holdfast.pin_analysis(find_id(holdfast, given)),
-            lambda _: "Pinned",
-        )
+        return each(session, holdfast, analysis_ids, holdfast.pin_analysis, lambda _: "Pinned")
 
 
 def unpin(context: typer.Context, analysis_ids: Ids, *, database: Database = None, as_json: AsJson = False) -> ExitCode:
     """Leave analyses to retention again."""
     session = Session(context, database, as_json=as_json)
     with session.open() as holdfast:
-        return each(
-            session,
-            holdfast,
-            analysis_ids,
-            lambda given: holdfast.unpin_analysis(find_id(holdfast, given)),
-            lambda _: "Unpinned",
-        )
+        return each(session, holdfast, analysis_ids, holdfast.unpin_analysis, lambda _: "Unpinned")
 
 
 def trash(
     context: typer.Context,
     owner: Annotated[str | None, typer.Option(metavar="OWNER", help="Only of this owner.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     *,
     database: Database = None,
     as_json: AsJson = False,

@@ -15,7 +15,18 @@ from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.analyses import Id
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, database_name, find_id, place_of, write_bytes
+from holdfast.cli.session import (
+    AsJson,
+    Cursor,
+    Database,
+    Limit,
+    Session,
+    cursor_of,
+    database_name,
+    find_id,
+    place_of,
+    write_bytes,
+)
 from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.findings import Severity
@@ -48,10 +59,8 @@ def list_analyses(  # noqa: PLR0913, PLR0917 each is an option of the command li
     task_name: Annotated[str | None, typer.Option(metavar="NAME", help="Only of tasks of this name.")] = None,
     session_id: Annotated[str | None, typer.Option(metavar="ID", help="Only of this working session.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="OWNER", help="Only of this owner.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     *,
     ascending: Annotated[bool, typer.Option("--ascending", help="Oldest first.")] = False,
     database: Database = None,

@@ -12,7 +12,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, place_of
+from holdfast.cli.session import LARGEST_LIMIT, AsJson, Cursor, Database, Limit, Session, cursor_of, place_of
 from holdfast.domain.context import LOCAL_OWNER
 
 if TYPE_CHECKING:
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from holdfast.services.repositories import Told
     from holdfast.store.refs import ReadBack
 
-_ALL = 1000
 _NAME = 20
 
 RepoId = Annotated[str, typer.Argument(metavar="REPO", help="The repository's id; `holdfast repo list` has them.")]
-Limit = Annotated[int, typer.Option(min=1, max=_ALL, metavar="NUMBER", help="How many at most.")]
 
 
 def add(
@@ -68,7 +66,7 @@ def _with_a_place(holdfast: "Holdfast") -> list[str]:
     found: list[str] = []
     after = None
     while True:
-        page = holdfast.repositories.list_repositories(limit=_ALL, after=after)
+        page = holdfast.repositories.list_repositories(limit=LARGEST_LIMIT, after=after)
         found += [one.repo_id for one in page.items if one.location and one.client_session_id == LOCAL_OWNER]
         after = page.next
         if after is None:
@@ -156,7 +154,7 @@ def list_repositories(
     shown = views.table(session.out.width, columns, cells) if page.items else Text("There are no repositories.")
     session.out.print(shown)
     if page.next is not None:
-        session.out.print(Text(f"There are more: --limit, up to {_ALL}", "dim"))
+        session.out.print(Text(f"There are more: --limit, up to {LARGEST_LIMIT}", "dim"))
     return ExitCode.OK
 
 
@@ -210,9 +208,7 @@ def history(
     repo_id: RepoId,
     branch_name: Annotated[str, typer.Argument(metavar="BRANCH", help="The branch.")],
     limit: Limit = 20,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")
-    ] = None,
+    cursor: Cursor = None,
     *,
     database: Database = None,
     as_json: AsJson = False,

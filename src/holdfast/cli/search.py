@@ -11,7 +11,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session, cursor_of, place_of
+from holdfast.cli.session import AsJson, Cursor, Database, Limit, Session, cursor_of, place_of
 from holdfast.domain.errors import AnalysisNotFound, InvalidInput
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def search(
         list[Facet] | None,
         typer.Option(metavar="FIELD", help="Count its values: kind, status, tag, owner; repeatable."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
-    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> ExitCode:
@@ -135,8 +135,8 @@ def thread(
     thread_id: Annotated[str, typer.Argument(metavar="ID", help="The thread, or with --by the session or process.")],
     *,
     by: Annotated[Group, typer.Option(metavar="WHAT", help="thread, session or process.")] = Group.THREAD,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 50,
-    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="With parameters and results.")] = False,
     database: Database = None,
     as_json: AsJson = False,

@@ -36,6 +36,9 @@ Database = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, and nothing else.")]
+LARGEST_LIMIT = 1000
+Limit = Annotated[int, typer.Option(min=1, max=LARGEST_LIMIT, metavar="NUMBER", help="How many at most.")]
+Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended, as it said.")]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CANDIDATES = 6

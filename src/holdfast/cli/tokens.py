@@ -11,7 +11,7 @@ import typer
 from holdfast import records
 from holdfast.cli import text
 from holdfast.cli.errors import ExitCode
-from holdfast.cli.session import AsJson, Database, Session
+from holdfast.cli.session import AsJson, Database, Limit, Session
 from holdfast.domain.access import Role
 from holdfast.domain.tokens import Token
 
@@ -57,7 +57,7 @@ def create(
 
 def list_tokens(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="How many at most.")] = 20,
+    limit: Limit = 20,
     after: Annotated[str | None, typer.Option(metavar="ID", help="Only those after this one.")] = None,
     *,
     database: Database = None,

@@ -285,12 +285,19 @@ def suggest(resolved: int, changed: int | None, *, changed_items: int) -> Sugges
         reasons.append("library_changed")
     told = {
         "groups_resolved": f"{resolved:,} groups are settled",
-        "library_changed": f"{changed or 0:,} tracks have changed since",
+        "library_changed": "1 track has changed since"
+        if changed == 1
+        else f"{changed or 0:,} tracks have changed since",
     }
     message = f"{' and '.join(told[reason] for reason in reasons)}: search anew" if reasons else "Nothing calls for it"
     return Suggestion(
         should_run=bool(reasons), reasons=tuple(reasons), resolved=resolved, changed=changed, message=message
     )
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def keep(group: Group, track_id: str | None) -> Choice:
@@ -326,7 +333,7 @@ def _most_played(group: Group) -> Choice:
     best = _best(group, lambda track: track.play_count)
     if best.play_count == 0:
         return _kept(group, group.canonical, "none was ever played, and it is the one that the analysis proposes")
-    return _kept(group, best, f"played most often ({best.play_count} times)")
+    return _kept(group, best, f"played most often ({times(best.play_count)})")
 
 
 def _itunes_version(group: Group) -> Choice:

@@ -62,6 +62,7 @@ class _Keeper:
             try:
                 answer = create(*args, **kwargs)
             except BaseException as error:
+                # Ctrl-C in the midst of it ends the call as well, and is kept as its error.
                 call.ended(error)
                 raise
             if inspect.isawaitable(answer):
@@ -79,6 +80,7 @@ class _Keeper:
         try:
             self._holdfast.store_openai_interaction(**found, **self._about)
         except Exception:
+            # An answer that was paid for must not be lost because it could not be kept, whatever the reason.
             if self._strict:
                 raise
             _log.exception("A call of a language model could not be kept")
@@ -155,6 +157,7 @@ async def _awaited(coming: Awaitable[Any], call: _Call, *, is_stream: bool) -> A
     try:
         answer = await coming
     except BaseException as error:
+        # A task that is cancelled ends its call as well.
         await call.ended_async(error)
         raise
     if is_stream:
@@ -181,6 +184,7 @@ class _Stream:
             self._call.ended()
             raise
         except BaseException as error:
+            # Ctrl-C between two parts ends the call as well.
             self._call.ended(error)
             raise
         self._call.ended()

@@ -17,7 +17,7 @@ def time(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{at.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def error_info(value: ErrorInfo) -> Record:

@@ -7,7 +7,7 @@ from holdfast.domain.triage import Action, Choice, Impact
 from holdfast.records.common import Record, time
 
 if TYPE_CHECKING:
-    from holdfast.duplicate_ages import Aged
+    from holdfast.duplicates import Aged
     from holdfast.services.libraries import LibraryChanges
     from holdfast.services.triage import Decided
     from holdfast.store.searches import Shown

@@ -139,6 +139,7 @@ class JobsService:
         try:
             self._store.write(held)
         except Exception as error:
+            # What a handler makes of a loss is its own, and so is how that fails.
             if _passes(error):
                 raise
             _log.exception("Job %d (%s) is put aside, as its handler fails to hear of its loss", job.id, job.kind)

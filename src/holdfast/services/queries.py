@@ -209,15 +209,6 @@ class QueriesService:
         page = self.find(replace(where, status=(Status.COMPLETED,)), limit=1, caller=caller)
         return next(iter(page.items), None)
 
-    def packed_result(self, analysis_id: str, *, caller: Caller = LOCAL) -> tuple[Analysis, bytes]:
-        """An analysis and its result as it is kept: a zstd frame, neither decoded nor checked.
-
-        Raises:
-            AnalysisNotFound: there is no such analysis.
-            ResultNotFound: it has no result.
-        """
-        return self._look(analysis_id, lambda uow, stored: (stored.value, _frame(uow, stored.value)), caller)
-
     def get_each(self, wanted: Sequence[Wanted]) -> list[tuple[Analysis, bytes | None] | HoldfastError]:
         """Analyses that several callers ask for at once, in one state of the store.
 
@@ -225,8 +216,8 @@ class QueriesService:
             wanted: which, and who asks.
 
         Returns:
-            For each the analysis, with its result as ``packed_result`` gives it if that is wanted; or what ``get`` or
-            ``packed_result`` would raise.
+            For each the analysis, with its result as it is kept if that is wanted (a zstd frame, neither decoded nor
+            checked); or what ``get`` would raise, or ResultNotFound where there is none.
 
         Raises:
             StoreUnavailable: nothing can be read.

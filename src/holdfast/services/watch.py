@@ -10,7 +10,7 @@ from holdfast.domain.errors import HoldfastError
 from holdfast.domain.events import Event
 from holdfast.domain.freshness import Changes, Reason
 from holdfast.domain.jobs import Job
-from holdfast.domain.refresh import WATCH_JOB
+from holdfast.domain.refresh import WATCH_JOB, check_now
 from holdfast.domain.repositories import check_branch_name
 from holdfast.services import GivenBack, Lease
 from holdfast.store.unit_of_work import Store, UnitOfWork
@@ -161,7 +161,10 @@ class WatchService:
                 for move in sorted(moves, key=lambda move: move.seen.key)
                 if uow.watches.note(move.seen.key, move.commit_sha, move.seen.analyzed_commit_sha, move.changes)
             ]
-            uow.ledger.append([_became_stale(move, uow) for move in noted if _is_stale(move)])
+            stale = [move for move in noted if _is_stale(move)]
+            if stale:
+                uow.ledger.append([_became_stale(move, uow) for move in stale])
+                uow.jobs.enqueue([check_now()], uow.now)
             return len(noted)
 
         return self._store.write(work)

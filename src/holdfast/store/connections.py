@@ -8,13 +8,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from holdfast.domain.errors import InvalidDatabaseUrl, StoreReadOnly
+
+if TYPE_CHECKING:
+    import psycopg
 
 BUSY_SECONDS = 30.0
 _CONNECT_SECONDS = 10
@@ -130,14 +132,14 @@ def postgresql_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, pool_size=16, max_overflow=32, pool_timeout=30)
 
     @sa.event.listens_for(engine, "checkout")
-    def drop_dead(connection: psycopg.Connection[Any], *_: Any) -> None:
+    def drop_dead(connection: "psycopg.Connection[Any]", *_: Any) -> None:
         # A server that restarts says so on every idle connection. To look costs microseconds, to ask a round trip.
         idle = select.poll()
         idle.register(connection.fileno(), select.POLLIN)
         try:
             while idle.poll(0):
                 connection.pgconn.consume_input()
-        except psycopg.OperationalError as error:
+        except engine.dialect.loaded_dbapi.OperationalError as error:
             raise sa.exc.InvalidatePoolError from error
 
     return engine

@@ -6,21 +6,21 @@ With ``connections`` and ``fulltext`` this is the only place that knows which di
 import contextlib
 import functools
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from holdfast.domain.errors import StoreError
 from holdfast.domain.jobs import backoff
-from holdfast.store.bell import Bell, PostgresBell, SqliteBell
+from holdfast.store.bell import Bell, SqliteBell
 from holdfast.store.connections import BUSY_SECONDS, parse, postgresql_engine, sqlite_engine
-from holdfast.store.failures import translated
+from holdfast.store.failures import sqlstate, translated
 from holdfast.store.group_commit import GroupCommit, locked_file
 from holdfast.store.prepared import Prepared
 
@@ -32,13 +32,15 @@ _TRANSACTION = Prepared(
     lambda _: sa.select(sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger).label("number"))
 )
 # The whole transaction may simply run again. A reference that leads nowhere: to what was forgotten in that moment.
-_REPEATABLE = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.ForeignKeyViolation,
-)
+_REPEATABLE = {
+    "23503",  # foreign_key_violation
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+}
 _REPEATS = 8
 _SWEEP_LOCK = 0x53776570
+# As SQLite has it: so long may the log become before a commit copies it into the file.
+_LOG_PAGES = 1000
 _LARGE_LOG = 32 * 1024 * 1024
 # Free pages that stay: what is written next takes them, and the file need not grow again.
 _SPARE_PAGES = 256
@@ -90,7 +92,11 @@ class Engine:
             self._writers = postgresql_engine(self.url)
             # By default PostgreSQL shows each statement another state, and a list is read by several.
             self._readers = self._writers.execution_options(isolation_level="REPEATABLE READ")
+            # Its driver takes a tenth of a second to import, which whoever keeps things in a file does without.
+            from holdfast.store.postgres_bell import PostgresBell  # noqa: PLC0415
+
             self.bell = PostgresBell(self.url)
+        self._driver = self._readers.dialect.loaded_dbapi
         self.has_one_writer = self.dialect == "sqlite"
         self._process = os.getpid()
         self._inside = threading.local()
@@ -105,7 +111,7 @@ class Engine:
     def read(self) -> Iterator[sa.Connection]:
         """A connection that sees one consistent state; nothing written on it is kept."""
         self._check_usable()
-        with translated(), self._readers.connect() as connection:
+        with translated(self._driver), self._readers.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -116,7 +122,7 @@ class Engine:
                 yield connection, 0
             return
         self._check_usable()
-        with translated(), self._readers.connect() as connection:
+        with translated(self._driver), self._readers.connect() as connection:
             # First the number and then the state: one that ends in between is in the state, whole.
             below = connection.execution_options(isolation_level="AUTOCOMMIT").execute(_COMPLETE_BELOW).scalar_one()
             connection.rollback()
@@ -145,7 +151,7 @@ class Engine:
             finally:
                 self._inside.write = False
 
-        with translated():
+        with translated(self._driver):
             result = self._group.run(guarded) if self.dialect == "sqlite" else self._write_pooled(guarded)
         self.bell.ring()
         return result
@@ -155,9 +161,9 @@ class Engine:
             try:
                 with self._writers.begin() as connection:
                     return work(connection)
-            except (sa.exc.DBAPIError, *_REPEATABLE) as error:
+            except (sa.exc.DBAPIError, self._driver.Error) as error:
                 cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-                if not isinstance(cause, _REPEATABLE) or attempt == _REPEATS:
+                if sqlstate(cause) not in _REPEATABLE or attempt == _REPEATS:
                     raise
                 time.sleep(backoff(attempt, os.urandom(1)[0] / 256, base=0.01, cap=0.5).total_seconds())
         raise AssertionError("unreachable")
@@ -230,28 +236,14 @@ class Engine:
 
     def exclusively(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` while no other process does the same here: for migrations."""
-        if self.dialect == "sqlite":
-            return self._rebuilding(work)
 
         def locked(connection: sa.Connection) -> T:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x486F6C64)))
+            # SQLite has one writer.
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x486F6C64)))
             return work(connection)
 
         return self.write(locked)
-
-    def _rebuilding(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run ``work`` with a connection of its own that tables can be made anew with.
-
-        To drop a table is to delete its rows, and all that refers to them: https://sqlite.org/lang_altertable.html.
-        """
-        self._check_usable()
-        engine = sqlite_engine(self._path, begin="BEGIN IMMEDIATE")
-        sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
-        try:
-            with translated(), engine.begin() as connection:
-                return work(connection)
-        finally:
-            engine.dispose()
 
     def check(self) -> list[str]:
         """What the database itself finds wrong with its files; empty when all is well."""
@@ -281,7 +273,7 @@ class Engine:
     @contextlib.contextmanager
     def _outside(self) -> Iterator[sa.Connection]:
         """A connection to PostgreSQL outside of any transaction, for what cannot be or must not be in one."""
-        with translated(), self._writers.connect() as connection:
+        with translated(self._driver), self._writers.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def give_back(self, pages: int) -> int:
@@ -325,12 +317,40 @@ class Engine:
             with self._outside() as connection:
                 connection.exec_driver_sql("ANALYZE")
 
+    @contextlib.contextmanager
+    def copying_apart(self) -> Iterator[None]:
+        """Leave what this process commits to SQLite meanwhile in the log, for ``copy_log``.
+
+        Otherwise the commit that fills the log copies all of it into the file, and every writer waits for that.
+        """
+        if self.dialect == "postgresql":
+            yield
+            return
+
+        def copy_after(pages: int) -> None:
+            self.write(lambda connection: connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}").close())
+
+        copy_after(0)
+        try:
+            yield
+        finally:
+            copy_after(_LOG_PAGES)
+
+    def copy_log(self) -> None:
+        """Copy what SQLite's log holds into the file, in nobody's way: writers go on meanwhile."""
+        if self.dialect == "postgresql":
+            return
+        # A full disk has no room for the copy: all is in the log, and copied later.
+        full = contextlib.suppress(sqlite3.OperationalError)
+        with translated(self._driver), contextlib.closing(self._readers.raw_connection()) as connection, full:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def trim_log(self) -> None:
         """Make SQLite's log small again when it has grown, unless somebody is busy with it."""
         log = None if self.dialect == "postgresql" else self._path.with_name(self._path.name + "-wal")
         if log is None or not log.exists() or log.stat().st_size < _LARGE_LOG:
             return
-        with translated(), contextlib.closing(self._readers.raw_connection()) as connection:
+        with translated(self._driver), contextlib.closing(self._readers.raw_connection()) as connection:
             cursor = connection.cursor()
             try:
                 # The first does most of it and is in nobody's way; the second must not keep writers waiting.

@@ -177,16 +177,28 @@ class FreshnessFacts:
     def to_refresh(self, rules: FreshnessRules, versions: Mapping[str, str], since: datetime, limit: int) -> list[int]:
         """Internal keys of stale branches that may be refreshed now, the most pressing first.
 
+        First come those that somebody marked, then those whose result is no longer true, then those whose result is
+        old; what was never analysed misleads nobody, and a repository may have hundreds of such branches.
+
         Those wait that are being refreshed, have failed lately, or were refreshed by themselves after ``since``: one
-        that stays stale all the same must not keep a worker busy for ever.
+        that stays stale all the same must not keep a worker busy for ever. A mark made since then does not wait.
         """
         reasons = self._reasons(rules, versions)
         lately = sa.or_(
             _q.open_branch.is_not(None),
             _q.retry_at > self._now,
-            sa.and_(_q.is_automatic, _q.created_at > since),
+            sa.and_(
+                _q.is_automatic,
+                _q.created_at > since,
+                sa.or_(_b.marked_at.is_(None), _b.marked_at <= _q.created_at),
+            ),
         )
-        marked_first = sa.case((reasons[Reason.MARKED], 0), else_=1)
+        pressing = sa.case(
+            (reasons[Reason.MARKED], 0),
+            (reasons[Reason.REVISION_MOVED], 1),
+            (reasons[Reason.NEVER_ANALYZED], 3),
+            else_=2,
+        )
         select = (
             sa.select(_b.id)
             .select_from(BRANCH_ROWS)
@@ -197,7 +209,7 @@ class FreshnessFacts:
                 sa.or_(*reasons.values()),
                 ~sa.exists().where(_q.branch == _b.id, lately),
             )
-            .order_by(marked_first, sa.func.coalesce(_b.last_analyzed, 0, type_=sa.BigInteger), _b.id)
+            .order_by(pressing, sa.func.coalesce(_b.last_analyzed, 0, type_=sa.BigInteger), _b.id)
             .limit(limit)
         )
         return list(self._connection.execute(select).scalars())

@@ -18,8 +18,6 @@ NodeRow = tuple[str, str, str, str]
 """Owner, kind, key, label."""
 NodeName = tuple[str, str, str]
 """Owner, kind, key."""
-EdgeRow = tuple[NodeName, str, NodeName, int]
-"""From where, how, to where; which analysis tells it."""
 
 _PORTION = 1000
 

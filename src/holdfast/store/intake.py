@@ -4,18 +4,18 @@ A row that is there already by its key stays as it is, and so does everything th
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from holdfast.domain.analysis import Status
-from holdfast.domain.errors import Conflict
 from holdfast.domain.processing import feeds_an_index, sync_jobs
 from holdfast.store import tables
 from holdfast.store.counters import Counters
 from holdfast.store.engine import Engine
+from holdfast.store.intake_state import ImportTakenOver, State, Tally
 from holdfast.store.jobs import Jobs
 from holdfast.store.policies import (
     POLICIES,
@@ -36,43 +36,7 @@ _a = tables.analyses.c
 _m = tables.marks.c
 _p = tables.payloads.c
 _KEY = "key."
-_NAMED = 20
 _KEYS_AT_ONCE = 500
-
-
-class ImportTakenOver(Conflict):
-    """Another process goes on with this import."""
-
-    code = "IMPORT_TAKEN_OVER"
-    suggestions = ("Let the other one finish, or end it and run this one again",)
-
-
-class State(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an import is.
-
-    Attributes:
-        by: which run of it works on it; the latest to begin.
-        line: the last line that is in.
-        chain: the digest up to there.
-        is_fresh: whether the store was empty when it began, so that the log's numbers are kept.
-        skipping: whether the row that parts follow was there already.
-        latest: the newest analysis that was brought in, whose parts may still follow: it is not queued yet.
-        added: rows brought in, by table.
-        there: rows that were there already and are the same, by table.
-        differing: rows that were there already and differ, by table.
-        named: some of those that differ.
-    """
-
-    by: str
-    line: int = 0
-    chain: str = ""
-    is_fresh: bool = False
-    skipping: bool = False
-    latest: str | None = None
-    added: dict[str, int] = {}
-    there: dict[str, int] = {}
-    differing: dict[str, int] = {}
-    named: tuple[str, ...] = ()
 
 
 class Intake:
@@ -121,7 +85,7 @@ class Intake:
         """
         if self.find(name) != before:
             raise ImportTakenOver
-        tally = _Tally(before)
+        tally = Tally(before)
         wanted = self._wanted(rows, tally)
         for table in tables.metadata.sorted_tables:
             for found in _in_turn(table, wanted.get(table.name, [])):
@@ -183,7 +147,7 @@ class Intake:
         )
         self._connection.execute(upsert, {"name": name, "at": now, "data": msgspec.to_builtins(state)})
 
-    def _wanted(self, rows: Sequence[Incoming], tally: "_Tally") -> dict[str, list[dict[str, Any]]]:
+    def _wanted(self, rows: Sequence[Incoming], tally: Tally) -> dict[str, list[dict[str, Any]]]:
         """The rows that are not there yet, by table."""
         made = [(table, made_of(table, row)) for row in rows for table in (_table(row),)]
         known: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -231,7 +195,7 @@ class Intake:
             if (place := wanted.get(whole)) is not None and place in shown
         }
 
-    def _insert(self, table: sa.Table, rows: list[dict[str, Any]], tally: "_Tally") -> None:
+    def _insert(self, table: sa.Table, rows: list[dict[str, Any]], tally: Tally) -> None:
         policy = POLICIES[table.name]
         if policy.same and not tally.is_fresh:
             rows = self._new_in_log(table, rows, tally)
@@ -275,7 +239,7 @@ class Intake:
         target = sa.table(table.name, *(sa.column(name, plain(table.c[name])) for name in rows[0]))
         self._connection.execute(sa.insert(target), rows)
 
-    def _new_in_log(self, table: sa.Table, rows: list[dict[str, Any]], tally: "_Tally") -> list[dict[str, Any]]:
+    def _new_in_log(self, table: sa.Table, rows: list[dict[str, Any]], tally: Tally) -> list[dict[str, Any]]:
         policy = POLICIES[table.name]
         same = [sa.type_coerce(table.c[name], plain(table.c[name])) for name in policy.same]
         ids = {row["analysis_id"] for row in rows}
@@ -380,42 +344,6 @@ class Intake:
     def _missing(self, hashes: set[str]) -> set[str]:
         select = sa.select(_p.hash).where(_p.hash.in_(hashes)).order_by(_p.hash)
         return hashes - set(self._connection.execute(self._engine.locked(select)).scalars())
-
-
-class _Tally:
-    """What becomes of the rows of one transaction."""
-
-    def __init__(self, before: State) -> None:
-        self._before = before
-        self.is_fresh = before.is_fresh
-        self.skipping = before.skipping
-        self.analyses = [] if before.latest is None else [before.latest]
-        self.added = Counter(before.added)
-        self.there = Counter(before.there)
-        self._differing = Counter(before.differing)
-        self._named = list(before.named)
-
-    def differs(self, name: str, values: Mapping[str, Any]) -> None:
-        self._differing[name] += 1
-        if len(self._named) < _NAMED:
-            self._named.append(" ".join([name, *(str(values[part]) for part in POLICIES[name].key)]))
-
-    def ready(self) -> list[str]:
-        """The analyses whose parts are all there."""
-        return self.analyses[:-1]
-
-    def state(self, *, line: int, chain: str) -> State:
-        return msgspec.structs.replace(
-            self._before,
-            line=line,
-            chain=chain,
-            skipping=self.skipping,
-            latest=self.analyses[-1] if self.analyses else None,
-            added=dict(self.added),
-            there=dict(self.there),
-            differing=dict(self._differing),
-            named=tuple(self._named),
-        )
 
 
 def _in_turn(table: sa.Table, rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

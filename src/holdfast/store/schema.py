@@ -5,7 +5,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from holdfast.domain.errors import NoDatabase, SchemaNewer, SchemaOutdated, StoreError
+from holdfast.domain.errors import (
+    NoDatabase,
+    SchemaNewer,
+    SchemaOutdated,
+    StoreError,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from holdfast.store.engine import Engine
 
 # The newest revision in migrations/versions; a test holds the two together.
@@ -14,6 +21,42 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Alembic tells its environment through a module what to do: one at a time in a process.
 _ALEMBIC = threading.Lock()
+
+
+def opened(url: str, path: Path | None, *, migrate: bool = True, create: bool = True) -> Engine:
+    """Connect to a database.
+
+    Args:
+        url: the database.
+        path: its file, if it is one.
+        migrate: whether a missing schema is made (with ``create``), and one that does not fit refused.
+        create: whether a new database is wanted, and the folder of its file.
+
+    Raises:
+        NoDatabase: there is none, and none is to be made.
+        SchemaNewer: a newer Holdfast wrote it.
+        SchemaOutdated: an older one did.
+        StoreReadOnly: the folder may not be made.
+        StoreUnavailable: it cannot be made.
+    """
+    if path is not None and not create and not path.exists():
+        raise NoDatabase(f"There is no database {path}")
+    if path is not None and create:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise StoreReadOnly(f"The folder {path.parent} cannot be made: {error.strerror}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}") from error
+    engine = Engine(url)
+    try:
+        if migrate:
+            prepare(engine, create=create)
+    except BaseException:
+        # Also when Ctrl-C comes while the schema is made: nobody else knows of the engine.
+        engine.close()
+        raise
+    return engine
 
 
 def revision_of(engine: Engine) -> str | None:

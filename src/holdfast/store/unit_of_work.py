@@ -1,8 +1,7 @@
 """One transaction: every noun's store on one connection, and the way a change is written whole."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -25,37 +24,16 @@ from holdfast.domain.ports import Clock, Spans, no_span
 from holdfast.domain.processing import sync_jobs
 from holdfast.domain.repositories import BRANCH_SUBJECT
 from holdfast.domain.triage import KIND as DUPLICATES
-from holdfast.store.accounts import Accounts
-from holdfast.store.analyses import Analyses, Stored
-from holdfast.store.branches import Branches, StoredBranch
-from holdfast.store.cache_entries import CacheEntries
-from holdfast.store.comparison import Comparisons
-from holdfast.store.conflicts import Conflicts
-from holdfast.store.counters import Counters
-from holdfast.store.documents import Documents
+from holdfast.store.analyses import Stored
+from holdfast.store.branches import StoredBranch
 from holdfast.store.engine import Engine
-from holdfast.store.exports import Exports
-from holdfast.store.findings import Findings
-from holdfast.store.freshness import FreshnessFacts
-from holdfast.store.idempotency import IdempotencyKeys
-from holdfast.store.intake import Intake
-from holdfast.store.integrity import Integrity
-from holdfast.store.jobs import Jobs
-from holdfast.store.ledger import Ledger
-from holdfast.store.payloads import Payload, Payloads
-from holdfast.store.processing import Processing
-from holdfast.store.rate_limits import RateLimits
-from holdfast.store.refreshes import Refreshes, StoredRefresh
-from holdfast.store.repositories import Repositories, StoredRepository, repository_event
-from holdfast.store.retention import Found, Retention
-from holdfast.store.runs import Runs, run_scope
-from holdfast.store.search import Search
-from holdfast.store.search_facts import SearchFacts
-from holdfast.store.series import Series
-from holdfast.store.subjects import Subjects
-from holdfast.store.transfer import Outflow
-from holdfast.store.triage import Scope, Triage
-from holdfast.store.watches import Watches
+from holdfast.store.nouns import Nouns
+from holdfast.store.payloads import Payload
+from holdfast.store.refreshes import StoredRefresh
+from holdfast.store.repositories import StoredRepository, repository_event
+from holdfast.store.retention import Found
+from holdfast.store.runs import run_scope
+from holdfast.store.triage import Scope
 
 T = TypeVar("T")
 
@@ -63,93 +41,8 @@ T = TypeVar("T")
 _USE_NOTED_EVERY = timedelta(days=1)
 
 
-class UnitOfWork:
-    """One transaction.
-
-    Attributes:
-        now: the moment that everything in it happens at.
-        analyses: the analyses.
-        payloads: their results.
-        findings: their findings and metrics.
-        subjects: what they are about.
-        runs: attempts, progress and checkpoints.
-        jobs: leased work.
-        ledger: what happened.
-        counters: figures.
-        accounts: tokens and keys.
-        idempotency: what requests with a key led to.
-        rate_limits: how often things were done.
-        retention: what goes by itself.
-        outflow: rows on their way out, see ``Outflow``.
-        intake: rows that come in.
-        integrity: what is wrong with what is kept.
-        comparisons: analyses side by side.
-        freshness: how branches stand.
-        watches: where they were seen.
-        refreshes: refreshes of branches.
-        repositories: the repositories.
-        branches: their branches.
-        search_facts: what is known of searches for duplicates beside their results.
-        triage: groups of duplicates, and what was decided about them.
-        exports: files that were asked for.
-        conflicts: versions that somebody has to choose between.
-        series: figures over time.
-        cache_entries: what is noted of derived files.
-        processing: indexes, and what is in them.
-        documents: what indexes read.
-        search: queries.
-    """
-
-    def __init__(
-        self,
-        connection: sa.Connection,
-        engine: Engine,
-        now: datetime,
-        *,
-        processors: Sequence[str] = (),
-        complete_below: int | None = None,
-    ) -> None:
-        """Work on ``connection``.
-
-        Args:
-            connection: in a transaction.
-            engine: the database.
-            now: the moment.
-            processors: which indexes are told of what changes.
-            complete_below: see ``Ledger``.
-        """
-        self.now = now
-        self._processors = processors
-        self.analyses = Analyses(connection, engine)
-        self.payloads = Payloads(connection)
-        self.findings = Findings(connection)
-        self.subjects = Subjects(connection)
-        self.runs = Runs(connection, engine)
-        self.jobs = Jobs(connection, engine)
-        self.ledger = Ledger(connection, engine, complete_below)
-        self.counters = Counters(connection, engine)
-        self.accounts = Accounts(connection)
-        self.idempotency = IdempotencyKeys(connection, engine, now)
-        self.rate_limits = RateLimits(connection, engine, now)
-        self.retention = Retention(connection, engine)
-        self.outflow = partial(Outflow, connection, engine)
-        self.intake = Intake(connection, engine, self.counters, self.jobs, processors)
-        self.integrity = Integrity(connection, engine, self.counters)
-        self.comparisons = Comparisons(connection)
-        self.repositories = Repositories(connection, engine)
-        self.branches = Branches(connection, engine)
-        self.triage = Triage(connection, engine)
-        self.search_facts = SearchFacts(connection)
-        self.exports = Exports(connection)
-        self.freshness = FreshnessFacts(connection, self.repositories, now)
-        self.watches = Watches(connection, now)
-        self.refreshes = Refreshes(connection, engine)
-        self.conflicts = Conflicts(connection, engine)
-        self.series = Series(connection)
-        self.cache_entries = CacheEntries(connection)
-        self.documents = Documents(connection)
-        self.processing = Processing(connection, engine)
-        self.search = Search(connection)
+class UnitOfWork(Nouns):
+    """One transaction: its nouns, and the changes that touch more than one of them."""
 
     def find_visible(self, analysis_id: str, caller: Caller, *, lock: bool = False) -> Stored:
         """An analysis that the caller may see; with ``lock`` nobody else changes it until the transaction ends.
@@ -238,7 +131,7 @@ class UnitOfWork:
         added = [change for change in changes if change.value.analysis_id in inserted]
         self.ledger.append([event for change in added for event in change.events])
         jobs = [job for change in added for job in change.jobs]
-        if self._processors:
+        if self.processors:
             for change in added:
                 if change.value.status.ended:
                     jobs += self._sync(inserted[change.value.analysis_id], change.value.analysis_id)
@@ -284,11 +177,11 @@ class UnitOfWork:
             self.put_findings(stored.key, after, findings)
         self.ledger.append(change.events)
         self.jobs.enqueue(change.jobs, self.now)
-        if self._processors and after is not before and after.status.ended:
+        if self.processors and after is not before and after.status.ended:
             self.jobs.enqueue(self._sync(stored.key, after.analysis_id), self.now)
 
     def _sync(self, key: int, analysis_id: str | None) -> list[NewJob]:
-        return sync_jobs(self._processors, [key], analysis_id)
+        return sync_jobs(self.processors, [key], analysis_id)
 
     def put_findings(self, key: int, value: Analysis, findings: Sequence[Finding]) -> None:
         """Keep the findings of an analysis that has none, given by its internal key."""
@@ -332,7 +225,7 @@ class UnitOfWork:
             events: what the ledger is told.
         """
         self.retention.remove(gone)
-        self.jobs.enqueue(sync_jobs(self._processors, [found.candidate.key for found in gone]), self.now)
+        self.jobs.enqueue(sync_jobs(self.processors, [found.candidate.key for found in gone]), self.now)
         for found in gone:
             one = found.candidate
             self._add_up(one.status, one.stored_size, -1, is_anonymous=one.is_anonymous, is_trash=bool(one.deleted_at))

@@ -12,14 +12,32 @@ from tests.analyzers.duplicates.libraries import groups_of, invented, library, s
 
 from holdfast.analyzers.duplicates.candidates import find_candidates
 from holdfast.analyzers.duplicates.compare import compare, contradict
+from holdfast.analyzers.duplicates.doubts import Doubt
 from holdfast.analyzers.duplicates.groups import build_clusters
 from holdfast.analyzers.duplicates.matching import compare_all, find_duplicates, group, prepare
 from holdfast.analyzers.duplicates.params import Params
 from holdfast.analyzers.duplicates.parts import compare_part, join_edges, read_edges, read_signatures, split
 from holdfast.analyzers.duplicates.report import build_groups
+from holdfast.analyzers.duplicates.screening import screen
 from holdfast.analyzers.duplicates.signatures import sign
 
 PLAIN = Params()
+LONG = "The Day That Nobody Wrote Down Anything At All"
+ODD = library(
+    [
+        track(song, artist, album, track_id=f"odd{number}")
+        for number, (song, artist, album) in enumerate(
+            [
+                (LONG, "Ada Byron", None), (LONG[:30], "Ada Byron", None), (LONG[:30], "Byron, Ada", None),
+                ("07 Hello", "Ada Byron", None), ("7 Hello", "Ada Byron", None), ("Hello", "Ada Byron", "First Notes"),
+                ("Hello - First Notes", "Ada Byron", None), ("Hello", None, "First Notes"),
+                ("Hello", "Cleo & Ada Byron", None),
+                ("Ada Byron", "Hello", None), ("Hello - First Notes", None, None), ("Ada Byron -Hello", "", None),
+                ("Hello", "Ada Bryon", None), ("Hello", "Byron Ada", None), ("(Hello)", "Ada Byron", None),
+            ]
+        )
+    ]
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -61,6 +79,7 @@ PLAIN = Params()
         (track("Hello", duration_seconds=200.0), track("Hello (Once More)", duration_seconds=201.0)),
         (track("Hello", duration_seconds=200.0), track("Hello", duration_seconds=205.0)),
         (track("Intro", album="First"), track("Intro", album="First (Deluxe)")),
+        (track("\u00f7", album="First"), track("\u00f7", album="Second")),
     ],
 )
 def test_safe_duplicates(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -119,6 +138,9 @@ def test_duplicates_that_a_person_should_look_at(one: dict[str, Any], other: dic
         (track("Hello", duration_seconds=180.0), track("Hello", duration_seconds=400.0)),
         (track("Helllo", duration_seconds=200.0), track("Hello", duration_seconds=230.0)),
         (track("東京", "椎名林檎"), track("京都", "椎名林檎")),
+        (track("\u00f7"), track("\u00d7")),
+        (track("???"), track("!!!")),
+        (track("\U0001f525"), track("\U0001f525\U0001f525")),
         (track("ไม่", "ไทย"), track("ไม", "ไทย")),
     ],
 )
@@ -213,6 +235,22 @@ def test_a_comparison_has_no_direction(seed: int) -> None:
     for one in values.values():
         for other in values.values():
             assert compare(one, other) == compare(other, one)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_screening_leaves_out_nothing_that_a_comparison_takes(seed: int) -> None:
+    table = sign(prepare(pl.concat([invented(60, seed), ODD])), PLAIN.same_mask).table
+    values = dict(read_signatures(table, np.arange(table.height)))
+    left, right = np.triu_indices(table.height, 1)
+    alike = [compare(values[one], values[other]) for one, other in zip(left.tolist(), right.tolist(), strict=True)]
+    # What is swapped and misspelt as well meets under no key.
+    taken = np.array([verdict is not None and not verdict.doubts & Doubt.SWAPPED_FIELDS for verdict in alike])
+    worth = screen(table, left, right)
+    assert taken.any()
+    assert worth[taken].all()
+    assert worth.sum() < len(left) / 2
+    assert (screen(table, right, left) == worth).all()
 
 
 def test_a_chain_breaks_where_its_ends_are_unlike() -> None:

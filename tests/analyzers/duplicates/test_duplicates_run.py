@@ -77,7 +77,7 @@ def test_the_whole_result(tmp_path: Path) -> None:
         "average_similarity_score": 0.825,
     }
     assert outcome.metrics == {name: float(value) for name, value in result["totals"].items()}
-    assert outcome.summary == "music.parquet: 2 duplicates in 2 groups among 5 tracks, 1 groups to look at"
+    assert outcome.summary == "music.parquet: 2 duplicates in 2 groups among 5 tracks, 1 group to look at"
 
     safe, review = result["groups"]
     assert {name: value for name, value in safe.items() if name not in {"tracks", "group_id"}} == {
@@ -111,7 +111,7 @@ def test_the_whole_result(tmp_path: Path) -> None:
     assert [finding.severity for finding in found] == [Severity.MEDIUM, Severity.LOW]
     assert [finding.identity for finding in found] == [safe["group_id"], review["group_id"]]
     assert found[0].title == "Ada Byron - Hello: 2 tracks"
-    assert found[0].message == "Keep t1: played most often (41 times), has the shortest title. The other 1 can go."
+    assert found[0].message == "Keep t1: played most often (41 times), has the shortest title. The other can go."
     assert [item.key for item in found[0].items] == ["t1", "t0"]
 
     names = [name for name, _ in context.phases]

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from holdfast.analyzers.duplicates.apart import (
+    ARTIST_SCHEMA,
+    plain_titles,
+    take_artists_apart,
+    titles_with_brackets,
+)
 from holdfast.analyzers.duplicates.artists import parse_artist
-from holdfast.analyzers.duplicates.signatures import _plain_titles
 from holdfast.analyzers.duplicates.text import fold, tighten, tightened, words, words_of
 from holdfast.analyzers.duplicates.titles import SIGNAL, Title, parse_title
 from holdfast.analyzers.duplicates.versions import BIT, SAME_BY_DEFAULT, mask, names
@@ -23,6 +28,20 @@ PIECES = st.sampled_from(
 TITLES = st.one_of(
     st.text(LETTERS, max_size=30), st.lists(PIECES, max_size=7).map(" ".join), st.lists(PIECES, max_size=7).map("".join)
 )
+
+BRACKETS = [
+    "live",
+    "feat. bob",
+    "feat bob & cleo",
+    "ft.the bob",
+    "with love",
+    "pt. 2",
+    "no. 5 mix",
+    "2",
+    "ii",
+    "radio edit",
+]
+ARTISTS = ["the engines", "ann & bob", "bob, ann", "x", "y con ann", "ann vs. bob", "the the", "various artists", "!!!"]
 
 
 def folded(text: str) -> str:
@@ -56,15 +75,45 @@ def test_columns_are_treated_as_single_texts_are(texts: list[str]) -> None:
     assert frame["tight"].to_list() == [tighten(text) for text in frame["words"]]
 
 
+def told(frame: pl.DataFrame) -> list[tuple[object, ...]]:
+    """A frame of titles as ``parse_title`` gives them."""
+    titles = (Title(**row) for row in frame.select(Title._fields).iter_rows(named=True))
+    return [tuple(title._replace(guests=frozenset(str(title.guests).split()))) for title in titles]
+
+
 @given(st.lists(TITLES, min_size=1, max_size=20))
+@example(["part of me", "no way out", "no . way", "act like that", "volume", "pt x", "sing it part one"])
 def test_the_short_way_through_a_plain_title_gives_what_the_long_one_gives(texts: list[str]) -> None:
     titles = fold(pl.Series(texts, dtype=pl.String))
     plain = titles.filter(~titles.str.contains(SIGNAL))
-    short = _plain_titles(plain).select(*(name for name in Title._fields if name != "guests"))
-    long = [parse_title(text, SAME)._replace(guests=frozenset()) for text in plain]
-    assert [tuple(row) for row in short.iter_rows()] == [
-        tuple(value for name, value in title._asdict().items() if name != "guests") for title in long
-    ]
+    assert told(plain_titles(plain)) == [parse_title(text, SAME) for text in plain]
+
+
+@given(st.lists(TITLES, max_size=8), st.lists(TITLES | st.sampled_from(BRACKETS), min_size=1, max_size=8))
+@example(
+    ["hello", "the", "an"], ["part two", "pt. 2 & 3", "no. 5 live", "feat. the the bob", "feat. .bob", "feat . bob"]
+)
+def test_the_short_way_through_brackets_gives_what_the_long_one_gives(before: list[str], within: list[str]) -> None:
+    both = [f"{one}{space}({two})" for one in ("hello", *before) for two in within for space in ("", " ")]
+    titles = fold(pl.Series(both, dtype=pl.String)).unique(maintain_order=True)
+    short = titles_with_brackets(titles, SAME)
+    assert told(short) == [parse_title(text, SAME) for text in short["title"]]
+
+
+def test_plain_titles_with_brackets_go_the_short_way() -> None:
+    titles = pl.Series(["hello (live)", "hello [feat. bob]", "hello (once more)", "hello (live", "hello - live (demo)"])
+    assert titles_with_brackets(titles, SAME)["title"].to_list() == titles[:3].to_list()
+
+
+@given(st.lists(TITLES | st.sampled_from(ARTISTS), min_size=1, max_size=20))
+@example(["the the", "the the the", "x", "!!!", "! !", "the", "beatles, the", "ann x bob", "x ambassadors", "andy", ""])
+def test_the_short_way_through_an_artist_gives_what_the_long_one_gives(texts: list[str]) -> None:
+    artists = fold(pl.Series(texts, dtype=pl.String)).unique()
+    short = take_artists_apart(artists)
+    long = {text: parse_artist(text) for text in artists}
+    for text, *columns in short.select("artist", *ARTIST_SCHEMA).iter_rows():
+        called = " ".join(long[text].names)
+        assert columns == [called, called.split(" ")[0], long[text].whole, long[text].words]
 
 
 @pytest.mark.parametrize(

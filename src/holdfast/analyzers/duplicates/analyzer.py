@@ -34,7 +34,7 @@ class DuplicatesAnalyzer:
     """Finds the tracks that a music library holds more than once; see docs/reference/duplicates-analyzer.md."""
 
     kind = "duplicates"
-    version = "2"
+    version = "3"
     pairs_a_part = PAIRS_A_PART
     phases: Sequence[Phase] = (
         Phase(name=LOADING, weight=15),

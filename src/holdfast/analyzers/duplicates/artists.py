@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from holdfast.analyzers.duplicates.text import words
-from holdfast.analyzers.duplicates.words import NAME_JOINERS, UNKNOWN_ARTISTS
+from holdfast.analyzers.duplicates.words import GUEST_WORDS, NAME_JOINERS, UNKNOWN_ARTISTS
 
 
 class Artist(NamedTuple):
@@ -30,6 +30,12 @@ class Artist(NamedTuple):
 _JOINERS = re.compile(NAME_JOINERS)
 _TURNED = re.compile(r"^(.*\S)\s*,\s*(the|die|der|les|los|las)$")
 _LEADING_THE = re.compile(r"^the\s+(?=\S)")
+
+# A field in which nothing of this is found is one name. Rust's syntax, and wider than the joiners.
+SIGNAL = (
+    rf"[,;/&+|\u{{b7}}\u{{3001}}]|(?:^|\s)(?:and|{GUEST_WORDS}|with|duet|x|vs|versus|presents|pres|y|et|und)"
+    r"(?:[^\p{L}\p{N}\p{M}]|$)"
+)
 
 
 def parse_artist(text: str) -> Artist:

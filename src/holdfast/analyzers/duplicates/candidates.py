@@ -8,16 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from holdfast.analyzers.duplicates.hashes import U64, letter_masks
 from holdfast.analyzers.duplicates.keys import I64, Gate, Key, Order, keys
+from holdfast.analyzers.duplicates.screening import CUT_LENGTHS, I32, Flags, allowed_edits, screen
 
-I32 = NDArray[np.int32]
-Flags = NDArray[np.bool_]
-
-# Players and discs of old cut titles at 30 characters.
-CUT_LENGTHS = (27, 31)
+# A list of pairs may grow by so many before it is worth sorting.
+_SOME_PAIRS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +37,8 @@ class _Shapes:
     """What the gates look at."""
 
     title_length: I32
-    given_length: I32
     edits: I32
+    may_be_cut: Flags
     title_letters: U64
     artist_letters: U64
     album_letters: U64
@@ -56,65 +53,80 @@ def find_candidates(table: pl.DataFrame, check: Callable[[], None] = lambda: Non
         check: called now and then; raises to stop.
     """
     size = table.height
-    tight = table["tight"]
-    length = tight.str.len_chars().to_numpy().astype(np.int32)
-    shapes = _Shapes(
-        title_length=length,
-        given_length=table["title_length"].to_numpy().astype(np.int32),
-        edits=allowed_edits(length),
-        title_letters=letter_masks(tight),
-        artist_letters=letter_masks(table["whole_artist"]),
-        album_letters=letter_masks(table["albums"].list.join("")),
-        loose=table["loose"].to_numpy(),
-    )
-    by_artist = table["artist_words"].rank("dense").to_numpy().astype(np.int64)
+    shapes = _shapes(table)
+    # Of signatures under one key those of like artists stand together, or those of like titles: the table's own order.
+    places = np.argsort(table["artist_rank"].to_numpy(), kind="stable")
     found: list[I64] = []
-    looked_at = 0
+    distinct, looked_at = 0, 0
     for key in keys(table):
         check()
-        for left, right in _neighbours(key, by_artist):
+        for left, right in _neighbours(key, places if key.order is Order.ARTIST else None, size):
             looked_at += len(left)
             passed = _pass(key.gate, shapes, left, right)
             if passed.any():
                 low, high = left[passed], right[passed]
                 found.append(np.minimum(low, high) * size + np.maximum(low, high))
         # Many keys find the same pairs: what is held stays near what is distinct.
-        found = [_distinct(np.concatenate(found))] if found else []
-    pairs = found[0] if found else np.empty(0, dtype=np.int64)
-    return Candidates(left=pairs // max(size, 1), right=pairs % max(size, 1), looked_at=looked_at)
+        if sum(map(len, found)) > 2 * distinct + _SOME_PAIRS:
+            found = [_distinct(np.concatenate(found))]
+            distinct = len(found[0])
+    pairs = _distinct(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+    left, right = np.divmod(pairs, max(size, 1))
+    worth = screen(table, left, right, check)
+    return Candidates(left=left[worth], right=right[worth], looked_at=looked_at)
 
 
-def allowed_edits(length: I32) -> I32:
-    """How many typos a title of so many letters may have."""
-    return np.select([length <= 3, length < 8, length < 16], [0, 1, 2], 3).astype(np.int32)
+def _shapes(table: pl.DataFrame) -> _Shapes:
+    tight = table["tight"]
+    length = tight.str.len_chars().to_numpy().astype(np.int32)
+    given = table["title_length"].to_numpy()
+    return _Shapes(
+        title_length=length,
+        edits=allowed_edits(length),
+        may_be_cut=(given >= CUT_LENGTHS[0]) & (given <= CUT_LENGTHS[1]),
+        title_letters=letter_masks(tight),
+        artist_letters=letter_masks(table["whole_artist"]),
+        album_letters=_letters_of_albums(table["albums"]),
+        loose=table["loose"].to_numpy(),
+    )
 
 
-def _neighbours(key: Key, by_artist: I64) -> Iterator[tuple[I64, I64]]:
-    """Pairs at distance 1, 2, ... ``window`` under the same key, each distance at once."""
-    rows, hashes = _shared(key.rows, key.hashes)
-    # The table is sorted by title, so a row's number is its title's place.
-    order = np.lexsort((rows, by_artist[rows], hashes)) if key.order is Order.ARTIST else np.lexsort((rows, hashes))
-    rows, hashes = rows[order], hashes[order]
-    first = np.nonzero(hashes[:-1] == hashes[1:])[0]
+def _letters_of_albums(albums: pl.Series) -> U64:
+    masks: U64 = np.zeros(len(albums), dtype=np.uint64)
+    each = albums.to_frame("album").with_row_index("row").explode("album").drop_nulls()
+    np.bitwise_or.at(masks, each["row"].to_numpy(), letter_masks(each["album"]))
+    return masks
+
+
+def _neighbours(key: Key, places: I64 | None, size: int) -> Iterator[tuple[I64, I64]]:
+    """Pairs at distance 1, 2, ... ``window`` under the same key, each distance at once.
+
+    Args:
+        key: the signatures and their keys.
+        places: the rows in the order in which they stand under one key; None for that of their numbers.
+        size: how many rows there are.
+    """
+    rows = key.rows
+    if places is not None:
+        place_of = np.empty(size, dtype=np.int64)
+        place_of[places] = np.arange(size)
+        rows = place_of[rows]
+    # The key's upper bits and the place in one number: a sort of numbers is many times quicker than one of pairs. Two
+    # keys that are one by their upper bits, as a few in a billion are, cost a glance and no more.
+    bits = np.uint64(max(size - 1, 1).bit_length())
+    packed = np.sort((key.hashes >> bits << bits) | rows.astype(np.uint64))
+    hashes = packed >> bits
+    starts = np.nonzero(hashes[:-1] == hashes[1:])[0]
+    rows = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    rows = rows if places is None else places[rows]
     for distance in range(1, key.window + 1):
-        if not len(first):
+        if not len(starts):
             return
-        left, right = rows[first], rows[first + distance]
+        left, right = rows[starts], rows[starts + distance]
         other = left != right
         yield left[other], right[other]
-        first = first[first + distance + 1 < len(rows)]
-        first = first[hashes[first] == hashes[first + distance + 1]]
-
-
-def _shared(rows: I64, hashes: U64) -> tuple[I64, U64]:
-    """Those whose key somebody else has, too."""
-    order = np.argsort(hashes, kind="stable")
-    rows, hashes = rows[order], hashes[order]
-    shared = np.zeros(len(hashes), dtype=bool)
-    same = hashes[1:] == hashes[:-1]
-    shared[1:] |= same
-    shared[:-1] |= same
-    return rows[shared], hashes[shared]
+        starts = starts[starts + distance + 1 < len(rows)]
+        starts = starts[hashes[starts] == hashes[starts + distance + 1]]
 
 
 def _pass(gate: Gate, shapes: _Shapes, left: I64, right: I64) -> Flags:
@@ -123,7 +135,9 @@ def _pass(gate: Gate, shapes: _Shapes, left: I64, right: I64) -> Flags:
         apart = np.abs(shapes.title_length[left] - shapes.title_length[right])
         letters = np.bitwise_count(shapes.title_letters[left] ^ shapes.title_letters[right])
         passed: Flags = (apart <= edits) & (letters <= 2 * edits)
-        return passed | _maybe_cut(shapes, left, right)
+        cut = np.nonzero(~passed & (shapes.may_be_cut[left] | shapes.may_be_cut[right]))[0]
+        passed[cut] = _maybe_cut(shapes, left[cut], right[cut])
+        return passed
     if gate is Gate.ARTIST:
         # A misspelt name, or one of two names: not another artist altogether.
         letters = np.bitwise_count(shapes.artist_letters[left] ^ shapes.artist_letters[right])
@@ -148,10 +162,8 @@ def _maybe_cut(shapes: _Shapes, left: I64, right: I64) -> Flags:
     """Whether the shorter of two titles may be the longer one, cut off: it has no letter that the longer one lacks."""
     short = np.where(shapes.title_length[left] < shapes.title_length[right], left, right)
     long = left + right - short
-    length = shapes.given_length[short]
-    cut: Flags = (length >= CUT_LENGTHS[0]) & (length <= CUT_LENGTHS[1])
     inside: Flags = (shapes.title_letters[short] & ~shapes.title_letters[long]) == 0
-    return cut & inside
+    return shapes.may_be_cut[short] & inside
 
 
 def _distinct(values: I64) -> I64:

@@ -1,10 +1,13 @@
 """Which track of a group to keep, and why. Pure."""
 
+from typing import Any
+
 import polars as pl
 
 from holdfast.analyzers.duplicates.params import Weights
 from holdfast.analyzers.duplicates.text import fold
 from holdfast.analyzers.duplicates.words import UNKNOWN_ARTISTS
+from holdfast.domain.triage import times
 
 _SHARES = ("plays", "title", "recency", "added")
 
@@ -49,7 +52,7 @@ def with_scores(members: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     )
 
 
-def keep_reasons(track: dict[str, object]) -> list[str]:
+def keep_reasons(track: dict[str, Any]) -> list[str]:
     """Why this track is the one to keep, for people, weightiest first.
 
     Args:
@@ -57,7 +60,7 @@ def keep_reasons(track: dict[str, object]) -> list[str]:
     """
     reasons = []
     if track["best_plays"]:
-        reasons.append(f"played most often ({track['play_count']} times)")
+        reasons.append(f"played most often ({times(track['play_count'])})")
     if track["best_title"]:
         reasons.append("has the shortest title")
     if track["best_recency"]:

@@ -64,14 +64,14 @@ class _Titles(NamedTuple):
 
 
 # rapidfuzz's scale, 0-100. A name may be misspelt more where the title is the same to the letter.
-_ARTIST_WITH_SAME_TITLE = 78
+ARTIST_WITH_SAME_TITLE = 78
 _ARTIST_WITH_LIKE_TITLE = 85
 _SURE_ARTIST = 95
 _SAME_VERSION_TEXT = 85
 _SAME_SUBTITLE = 75
 _SAME_GUEST = 75
 _IN_ALBUM = 85
-_SAME_SWAPPED = 88
+SAME_SWAPPED = 88
 TITLE_INSIDE = 70
 # In letters: typos, and an "and" or "the" that a title goes without.
 _LONGER = 4
@@ -109,7 +109,7 @@ def _compare_in_order(a: Signature, b: Signature) -> Verdict | None:
             return None
         artist = 100.0
         doubts |= Doubt.ARTIST_UNKNOWN
-    elif artist < (_ARTIST_WITH_LIKE_TITLE if titles.edits else _ARTIST_WITH_SAME_TITLE):
+    elif artist < (_ARTIST_WITH_LIKE_TITLE if titles.edits else ARTIST_WITH_SAME_TITLE):
         return None
     proven = _same_album_or_length(a, b)
     if artist < _SURE_ARTIST and not proven and _is_ordinary(a) and _is_ordinary(b):
@@ -206,8 +206,8 @@ def is_swapped(a: Signature, b: Signature) -> bool:
     if a.whole_title == b.whole_artist and b.whole_title == a.whole_artist:
         return True
     return (
-        fuzz.ratio(a.tight, b.whole_artist, score_cutoff=_SAME_SWAPPED) > 0
-        and fuzz.ratio(b.tight, a.whole_artist, score_cutoff=_SAME_SWAPPED) > 0
+        fuzz.ratio(a.tight, b.whole_artist, score_cutoff=SAME_SWAPPED) > 0
+        and fuzz.ratio(b.tight, a.whole_artist, score_cutoff=SAME_SWAPPED) > 0
         and a.versions == b.versions
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from holdfast.analyzers.duplicates.hashes import U64, hash_texts, mix
+from holdfast.analyzers.duplicates.hashes import U64, hash_here, mix
 
 I64 = NDArray[np.int64]
 
@@ -65,10 +65,9 @@ def keys(table: pl.DataFrame) -> Iterator[Key]:
         table: the table of Signatures.
     """
     rows = np.arange(table.height, dtype=np.int64)
-    kind = mix(table["versions"].to_numpy().astype(np.uint64), hash_texts(table["numbers"]))
-    lead = _lead(table["names"])
-    title, artist = hash_texts(table["tight"]), hash_texts(lead)
-    known = lead.str.len_chars().to_numpy() > 0
+    kind = mix(table["versions"].to_numpy().astype(np.uint64), hash_here(table["numbers"]))
+    title, artist = hash_here(table["tight"]), hash_here(table["lead"])
+    known = (table["lead"] != "").to_numpy()
 
     def key(
         name: str, order: Order, window: int, gate: Gate, *columns: U64, where: NDArray[np.bool_] | None = None
@@ -78,20 +77,22 @@ def keys(table: pl.DataFrame) -> Iterator[Key]:
             return Key(name, rows, hashes, order, window, gate)
         return Key(name, rows[where], hashes[where], order, window, gate)
 
-    names = table.select(row=pl.int_range(pl.len()), name=pl.col("names").str.split(" ")).explode("name")
-    at = names["row"].to_numpy()
-    some_name = mix(title[at], hash_texts(names["name"]), kind[at])
+    several = table.select(row=pl.int_range(pl.len()), name="names").filter(pl.col("name").str.contains(" "))
+    names = several.with_columns(pl.col("name").str.split(" ")).explode("name")
+    one = np.setdiff1d(rows, several["row"].to_numpy(), assume_unique=True)
+    at = np.concatenate([one, names["row"].to_numpy()])
+    some_name = mix(title[at], np.concatenate([artist[one], hash_here(names["name"])]), kind[at])
     yield Key("another artist in front", at, some_name, Order.ARTIST, 24, Gate.NONE)
     yield key("artist misspelt", Order.ARTIST, 12, Gate.ARTIST, title, kind)
     yield key("title misspelt", Order.TITLE, 12, Gate.TITLE, artist, kind, where=known)
     for name, ends in (("end", table["tight"].str.slice(0, 2)), ("beginning", table["tight"].str.slice(-2))):
-        yield key(f"{name} misspelt", Order.TITLE, 24, Gate.TITLE, artist, hash_texts(ends), kind, where=known)
+        yield key(f"{name} misspelt", Order.TITLE, 24, Gate.TITLE, artist, hash_here(ends), kind, where=known)
     whole = table["whole_artist"]
-    for one, begins in ((whole.str.slice(0, 3), "begins"), (whole.str.slice(-3), "ends")):
-        artist_part = hash_texts(one)
+    for part, begins in ((whole.str.slice(0, 3), "begins"), (whole.str.slice(-3), "ends")):
+        artist_part = hash_here(part)
         for two, ends_with in ((table["tight"].str.slice(0, 4), "begins"), (table["tight"].str.slice(-4), "ends")):
             name = f"both misspelt; artist {begins}, title {ends_with} alike"
-            yield key(name, Order.TITLE, 12, Gate.TITLE, artist_part, hash_texts(two), kind, where=known)
+            yield key(name, Order.TITLE, 12, Gate.TITLE, artist_part, hash_here(two), kind, where=known)
     yield from _odd_keys(table, rows, title, artist)
     yield _album_key(table, title, kind)
     yield from _mixed_keys(table, title)
@@ -101,7 +102,7 @@ def _odd_keys(table: pl.DataFrame, rows: I64, title: U64, artist: U64) -> Iterat
     """Keys for fields that hold what belongs elsewhere; these few go past the numbers, and are judged closely."""
     versions = table["versions"].to_numpy().astype(np.uint64)
     numbered = (table["unnumbered"] != "").to_numpy()
-    bare = mix(hash_texts(table["unnumbered"].filter(pl.Series(numbered))), artist[numbered], versions[numbered])
+    bare = mix(hash_here(table["unnumbered"].filter(pl.Series(numbered))), artist[numbered], versions[numbered])
     yield Key(
         "a track number in front",
         np.concatenate([rows[numbered], rows]),
@@ -109,14 +110,14 @@ def _odd_keys(table: pl.DataFrame, rows: I64, title: U64, artist: U64) -> Iterat
         Order.TITLE, 4, Gate.NONE,
     )  # fmt: skip
     tailed = (table["tail"] != "").to_numpy()
-    head = mix(hash_texts(table["head"].filter(pl.Series(tailed))), artist[tailed], versions[tailed])
+    head = mix(hash_here(table["head"].filter(pl.Series(tailed))), artist[tailed], versions[tailed])
     yield Key(
         "an album behind the title",
         np.concatenate([rows[tailed], rows]),
         np.concatenate([head, mix(title, artist, versions)]),
         Order.TITLE, 8, Gate.NONE,
     )  # fmt: skip
-    whole_title, whole_artist = hash_texts(table["whole_title"]), hash_texts(table["whole_artist"])
+    whole_title, whole_artist = hash_here(table["whole_title"]), hash_here(table["whole_artist"])
     yield Key("other brackets", rows, mix(whole_title, artist), Order.ARTIST, 8, Gate.NONE)
     yield Key("title and artist swapped", rows, _either(whole_title, whole_artist), Order.TITLE, 4, Gate.NONE)
 
@@ -125,7 +126,7 @@ def _album_key(table: pl.DataFrame, title: U64, kind: U64) -> Key:
     albums = table.select(row=pl.int_range(pl.len()), album="albums").explode("album")
     albums = albums.filter(pl.col("album").str.len_chars() >= 4)
     at = albums["row"].to_numpy()
-    hashes = mix(title[at], hash_texts(albums["album"]), kind[at])
+    hashes = mix(title[at], hash_here(albums["album"]), kind[at])
     return Key("artist unknown", at, hashes, Order.ARTIST, 8, Gate.NONE)
 
 
@@ -143,13 +144,13 @@ def _mixed_keys(table: pl.DataFrame, title: U64) -> Iterator[Key]:
     rarest = told.join(rare, on="word").sort("row", "rows", "word").group_by("row", maintain_order=True)
     used = rarest.agg(pl.col("word").head(RARE_WORDS)).explode("word").select("word").unique()
     meeting = met.join(used, on="word", how="semi").sort("row", "word")
-    at, word = meeting["row"].to_numpy(), hash_texts(meeting["word"])
+    at, word = meeting["row"].to_numpy(), hash_here(meeting["word"])
     yield Key("fields mixed, a rare word shared", at, mix(word), Order.TITLE, RARE_ROWS - 1, Gate.MIXED)
     albums = table.select(row, album="albums").explode("album").drop_nulls()
     of_album = albums["row"].to_numpy()
-    beside = _either(title[of_album], hash_texts(albums["album"]))
+    beside = _either(title[of_album], hash_here(albums["album"]))
     places = loose.arg_true().to_numpy().astype(np.int64)
-    in_one = _either(title[places], hash_texts(table["whole_artist"].gather(places)))
+    in_one = _either(title[places], hash_here(table["whole_artist"].gather(places)))
     met_by_some = np.isin(beside, in_one)
     pairs = np.concatenate([in_one, beside[met_by_some]])
     meeting_rows = np.concatenate([places, of_album[met_by_some]])
@@ -158,7 +159,3 @@ def _mixed_keys(table: pl.DataFrame, title: U64) -> Iterator[Key]:
 
 def _either(one: U64, other: U64) -> U64:
     return mix(np.minimum(one, other), np.maximum(one, other))
-
-
-def _lead(names: pl.Series) -> pl.Series:
-    return names.to_frame("names").select(pl.col("names").str.extract(r"^(\S+)", 1).fill_null("")).to_series()

@@ -4,6 +4,7 @@ library -> sign -> find_candidates -> split -> compare_part (anywhere) -> join_e
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -120,8 +121,9 @@ def _sure_enough(edges: Edges, least: float) -> Edges:
 
 def _members(library: pl.DataFrame, signatures: Signatures, clusters: list[Cluster]) -> pl.DataFrame:
     of_signature = np.full(signatures.table.height, -1, dtype=np.int64)
-    for number, cluster in enumerate(clusters):
-        of_signature[list(cluster.members)] = number
+    sizes = [len(cluster.members) for cluster in clusters]
+    rows_of_all = np.fromiter(chain.from_iterable(cluster.members for cluster in clusters), np.int64, sum(sizes))
+    of_signature[rows_of_all] = np.repeat(np.arange(len(clusters)), sizes)
     signature = signatures.of_track
     numbers = np.where(signature < 0, -1, of_signature[signature]) if len(of_signature) else signature
     rows = np.nonzero(numbers >= 0)[0]
@@ -135,11 +137,17 @@ def _links(members: pl.DataFrame, clusters: list[Cluster]) -> pl.DataFrame:
     found: list[tuple[int, int, float, int]] = []
     for number, keeper in kept.iter_rows():
         cluster = clusters[number]
+        if len(cluster.members) == 1:
+            # Most groups are copies of one signature.
+            found.append((number, keeper, 1.0, 0))
+            continue
         for row in cluster.members:
             link = cluster.similarity(row, keeper)
             found.append((number, row, link.similarity, int(link.doubts)))
     columns = {"group": pl.Int64, "signature": pl.Int64, "similarity": pl.Float64, "doubts": pl.Int64}
-    return pl.DataFrame(found, schema=columns, orient="row")
+    if not found:
+        return pl.DataFrame(schema=columns)
+    return pl.DataFrame(dict(zip(columns, zip(*found, strict=True), strict=True)), schema=columns)
 
 
 def _with_durations(members: pl.DataFrame) -> pl.DataFrame:

@@ -11,12 +11,10 @@ from io import BytesIO
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from rapidfuzz import fuzz, process
-from rapidfuzz.distance import OSA
 from xxhash import xxh3_128_hexdigest
 
-from holdfast.analyzers.duplicates.candidates import Candidates, allowed_edits
-from holdfast.analyzers.duplicates.compare import TITLE_INSIDE, Signature, compare
+from holdfast.analyzers.duplicates.candidates import Candidates
+from holdfast.analyzers.duplicates.compare import Signature, compare
 from holdfast.analyzers.duplicates.hashes import hash_texts
 from holdfast.analyzers.duplicates.keys import I64
 
@@ -38,7 +36,7 @@ class Part:
         signatures: rows of the table of Signatures, in Arrow's IPC format.
         pairs: places in ``signatures``, two of 32 bits for each pair.
         key: names the content.
-        tracks: how many tracks' comparisons begin in this part, for the progress.
+        tracks: how many of the library's tracks it stands for, for the progress.
         rows: each place's row in the whole table; the part's value speaks of places.
     """
 
@@ -75,11 +73,11 @@ def split(table: pl.DataFrame, candidates: Candidates, pairs_a_part: int = PAIRS
         pairs_a_part: about how many pairs go into a part.
     """
     number = max(1, -(-len(candidates.left) // pairs_a_part))
-    part_of_row = (hash_texts(table["tight"]) % np.uint64(number)).astype(np.int64)
-    part_of_pair = part_of_row[candidates.left]
-    tracks = np.bincount(part_of_row, weights=table["tracks"].to_numpy(), minlength=number)
+    part_of_pair = (hash_texts(table["tight"][candidates.left]) % np.uint64(number)).astype(np.int64)
     order = np.argsort(part_of_pair, kind="stable")
     ends = np.cumsum(np.bincount(part_of_pair, minlength=number))
+    # All tracks are compared with all, in a way: each part tells of its share of them.
+    tracks = np.diff(np.linspace(0, int(table["tracks"].sum()), number + 1).astype(np.int64))
     # What lies under a null is not defined.
     narrow = table.select(_COMPARED).with_columns(pl.col("least_seconds", "most_seconds").fill_null(NO_SECONDS))
     for place, end in enumerate(ends):
@@ -92,8 +90,6 @@ def compare_part(part: Part) -> bytes:
     table = pl.read_ipc(BytesIO(part.signatures))
     pairs = np.frombuffer(part.pairs, dtype="<u4").reshape(-1, 2)
     left, right = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-    worth = _worth_comparing(table, left, right)
-    left, right = left[worth], right[worth]
     signatures = dict(read_signatures(table, np.unique(np.concatenate([left, right]))))
     found = []
     for one, other in zip(left.tolist(), right.tolist(), strict=True):
@@ -149,54 +145,3 @@ def _part(table: pl.DataFrame, left: I64, right: I64, tracks: int) -> Part:
         tracks=tracks,
         rows=rows,
     )
-
-
-def _worth_comparing(table: pl.DataFrame, left: I64, right: I64) -> NDArray[np.bool_]:
-    """Leave out, by whole columns, the pairs that ``compare`` would refuse for their titles or versions."""
-    columns = ["tight", "whole_title", "whole_artist", "head", "unnumbered", "tail", "versions", "numbers", "loose"]
-    both = pl.concat(
-        [table.select(columns)[left], table.select(pl.col(columns).name.suffix("_2"))[right]], how="horizontal"
-    )
-    same_kind = (pl.col("versions") == pl.col("versions_2")) & (pl.col("numbers") == pl.col("numbers_2"))
-    same_title = (pl.col("tight") == pl.col("tight_2")) & same_kind
-    cut = pl.col("tight").str.starts_with(pl.col("tight_2")) | pl.col("tight_2").str.starts_with(pl.col("tight"))
-    odd = (
-        (pl.col("whole_title") == pl.col("whole_title_2"))
-        | (pl.col("whole_title") == pl.col("whole_artist_2"))
-        | (pl.col("whole_title_2") == pl.col("whole_artist"))
-        | ((pl.col("unnumbered") != "") & (pl.col("unnumbered") == pl.col("tight_2")))
-        | ((pl.col("unnumbered_2") != "") & (pl.col("unnumbered_2") == pl.col("tight")))
-        | ((pl.col("tail") != "") & (pl.col("head") == pl.col("tight_2")))
-        | ((pl.col("tail_2") != "") & (pl.col("head_2") == pl.col("tight")))
-    )
-    mixed = (pl.col("loose") | pl.col("loose_2")) & (pl.col("versions") == pl.col("versions_2"))
-    sure, kind, loose = both.select(
-        same_title | odd | (cut & same_kind), same_kind.alias("kind"), mixed.alias("mixed")
-    ).get_columns()
-    worth: NDArray[np.bool_] = sure.to_numpy().copy()
-    open_pairs = np.nonzero(~worth & kind.to_numpy())[0]
-    worth[open_pairs] = _titles_close(table["tight"], left[open_pairs], right[open_pairs])
-    loose_pairs = np.nonzero(~worth & loose.to_numpy())[0]
-    worth[loose_pairs] = _title_inside(table, left[loose_pairs], right[loose_pairs])
-    return worth
-
-
-def _title_inside(table: pl.DataFrame, left: I64, right: I64) -> NDArray[np.bool_]:
-    """Whether one's title stands in what is told of the other, which has no artist; as ``compare`` sees it."""
-    loose, title = table["loose"].to_numpy(), np.array(table["tight"].to_list(), dtype=object)
-    told = np.array((table["whole_artist"] + table["tight"]).to_list(), dtype=object)
-    inside = np.zeros(len(left), dtype=bool)
-    for one, other in ((left, right), (right, left)):
-        places = np.nonzero(loose[one] & ~inside)[0]
-        found = process.cpdist(told[one[places]], title[other[places]], scorer=fuzz.partial_ratio, dtype=np.float32)
-        inside[places] = found >= TITLE_INSIDE
-    return inside
-
-
-def _titles_close(tight: pl.Series, left: I64, right: I64) -> NDArray[np.bool_]:
-    length = tight.str.len_chars().to_numpy().astype(np.int32)
-    allowed = np.maximum(allowed_edits(length[left]), allowed_edits(length[right]))
-    titles = np.array(tight.to_list(), dtype=object)
-    edits = process.cpdist(titles[left], titles[right], scorer=OSA.distance, score_cutoff=3, dtype=np.int32)
-    close: NDArray[np.bool_] = edits <= allowed
-    return close

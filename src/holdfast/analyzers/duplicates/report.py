@@ -100,11 +100,16 @@ def summarise(title: str, figures: Mapping[str, Any], *, changed_meanwhile: bool
     groups, duplicates = figures["total_groups_found"], figures["total_duplicates_found"]
     changed = "; the library was changed meanwhile" if changed_meanwhile else ""
     if not groups:
-        return f"{title}: no duplicates among {figures['total_tracks_analyzed']:,} tracks{changed}"
+        return f"{title}: no duplicates among {_some(figures['total_tracks_analyzed'], 'track')}{changed}"
     return (
-        f"{title}: {duplicates:,} duplicates in {groups:,} groups among {figures['total_tracks_analyzed']:,} tracks, "
-        f"{figures['review_groups']:,} groups to look at{changed}"
+        f"{title}: {_some(duplicates, 'duplicate')} in {_some(groups, 'group')} among "
+        f"{_some(figures['total_tracks_analyzed'], 'track')}, {_some(figures['review_groups'], 'group')} to look at"
+        f"{changed}"
     )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _readable(members: pl.DataFrame, matches: pl.DataFrame | None) -> pl.DataFrame:
@@ -191,7 +196,8 @@ def _named(track: Mapping[str, Any]) -> str:
 def _message(group: Group) -> str:
     kept = f"Keep {group['canonical_track_id']}: {', '.join(group['canonical_reasons'])}."
     if group["tier"] == "safe":
-        return f"{kept} The other {group['duplicate_count']} can go."
+        others = "other" if group["duplicate_count"] == 1 else f"other {group['duplicate_count']:,}"
+        return f"{kept} The {others} can go."
     why = "; ".join(group["reason_texts"]) or "they are less alike than asked for"
     return f"Look at it yourself: {why}. {kept}"
 

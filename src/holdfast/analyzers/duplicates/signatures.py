@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from holdfast.analyzers.duplicates.artists import Artist, parse_artist
-from holdfast.analyzers.duplicates.text import fold, squash, tightened, words_of
-from holdfast.analyzers.duplicates.titles import SIGNAL, Title, parse_title
-from holdfast.analyzers.duplicates.words import GENERIC_TITLES, UNKNOWN_ARTISTS
+from holdfast.analyzers.duplicates.apart import ARTIST_SCHEMA, TITLE_SCHEMA, take_artists_apart, take_titles_apart
+from holdfast.analyzers.duplicates.text import fold, squash
+from holdfast.analyzers.duplicates.words import UNKNOWN_ARTISTS
 
 I64 = NDArray[np.int64]
 
@@ -25,24 +24,8 @@ COMMON_WORD = 3
 OTHER_TAKE_SECONDS = 15.0
 OTHER_TAKE_SHARE = 0.25
 
-# What makes a title another one; the artist and, for some, the album come to it.
-_TITLE_IDENTITY = ("core", "versions", "version_text", "numbers", "subtitle", "guests", "tail")
 
-_TITLE_SCHEMA = pl.Schema(
-    {
-        "core": pl.String,
-        "tight": pl.String,
-        "versions": pl.Int64,
-        "version_text": pl.String,
-        "numbers": pl.String,
-        "subtitle": pl.String,
-        "guests": pl.String,
-        "tail": pl.String,
-        "head": pl.String,
-        "unnumbered": pl.String,
-    }
-)
-_ARTIST_SCHEMA = pl.Schema({"names": pl.String, "whole_artist": pl.String, "artist_words": pl.String})
+_IDENTITY = ("title_key", "artist_key", "own_rank")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +38,7 @@ class Signatures:
             (up to eight), ``least_seconds`` and ``most_seconds`` (durations, null where none is known),
             ``tracks`` (how many have it), ``common`` (which of its words many titles have),
             ``own_album`` and ``take`` (what else parts signatures of one title and artist),
-            ``loose`` (whether no track of it has an artist but in its title).
+            ``loose`` (whether no track of it has an artist but in its title), ``artist_rank`` (in alphabetical order).
         of_track: each track's row in ``table``, in the library's order; -1 where there is nothing to compare.
     """
 
@@ -71,8 +54,8 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
         same: a mask of the version classes that count as no version.
     """
     tracks = _readings(library)
-    titles = _titles(tracks["title"].unique(), same)
-    artists = _artists(tracks["artist"].unique())
+    titles = take_titles_apart(tracks["title"].unique(), same)
+    artists = take_artists_apart(tracks["artist"].unique())
     albums = _albums(tracks["album"].unique())
     rows = (
         tracks.lazy()
@@ -83,9 +66,11 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
         .filter(_comparable())
         # One album's intro is not another's, and what has neither artist nor album cannot be told apart.
         .with_columns(own_album=pl.when("needs_album").then("album_tight").otherwise(pl.lit("")))
-        .select("track", "title_key", "artist_key", "own_album", "album_tight", "duration_seconds", "loose")
-        .sort("title_key", "artist_key", "own_album", "duration_seconds", "track")
-        .with_columns(identity=pl.struct("title_key", "artist_key", "own_album").rle_id())
+        .with_columns(own_rank=pl.when("needs_album").then("album_rank").otherwise(pl.lit(0, dtype=pl.UInt32)))
+        .select("track", *_IDENTITY, "own_album", "album_tight", "duration_seconds", "loose")
+        # By ranks: to sort by texts takes several times as long.
+        .sort(*_IDENTITY, "duration_seconds", "track")
+        .with_columns(identity=pl.struct(_IDENTITY).rle_id())
         .collect()
     )
     rows = rows.with_columns(_take(rows))
@@ -100,10 +85,11 @@ def sign(library: pl.DataFrame, same: int) -> Signatures:
             tracks=pl.len(),
             loose=pl.col("loose").all(),
         )
-        .join(_by_key(titles, "title_key", _TITLE_SCHEMA, ("whole_title", "title_length")).lazy(), on="title_key")
-        .join(_by_key(artists, "artist_key", {}, _ARTIST_SCHEMA).lazy(), on="artist_key")
+        .join(_by_key(titles, "title_key", TITLE_SCHEMA, ("whole_title", "title_length")).lazy(), on="title_key")
+        .join(_by_key(artists, "artist_key", {}, ARTIST_SCHEMA).lazy(), on="artist_key")
         .sort("signature")
-        .drop("signature", "title_key", "artist_key")
+        .drop("signature", "title_key")
+        .rename({"artist_key": "artist_rank"})
         .collect()
     )
     of_track = np.full(library.height, -1, dtype=np.int64)
@@ -126,8 +112,11 @@ def _take(rows: pl.DataFrame) -> pl.Series:
     seconds, shorter = pl.col("duration_seconds"), pl.col("duration_seconds").shift(1)
     jump = seconds - shorter > pl.max_horizontal(pl.lit(OTHER_TAKE_SECONDS), OTHER_TAKE_SHARE * seconds)
     same = pl.col("identity") == pl.col("identity").shift(1)
-    other = rows.select((jump & same).fill_null(value=False).cast(pl.Int64).alias("take"), "identity")
-    return other.select(pl.col("take").cum_sum().over("identity")).to_series()
+    jumps = rows.select((jump & same).fill_null(value=False)).to_series().to_numpy().cumsum()
+    # Counted from each identity's first row, which is no jump itself.
+    identity = rows["identity"].to_numpy()
+    first = np.nonzero(np.diff(identity, prepend=-1))[0]
+    return pl.Series("take", jumps - jumps[first][identity], dtype=pl.Int64)
 
 
 def _album_lists(rows: pl.DataFrame, count: int) -> pl.Series:
@@ -178,77 +167,22 @@ def _readings(library: pl.DataFrame) -> pl.DataFrame:
 
 def _folded(column: pl.Series) -> pl.Series:
     distinct = column.fill_null("").unique(maintain_order=True)
-    if len(distinct) == len(column):
+    if 2 * len(distinct) > len(column):
+        # To find each among the distinct ones costs more than to fold it again.
         return fold(column)
     pairs = pl.DataFrame({"raw": distinct, "folded": fold(distinct)})
     given = column.fill_null("").to_frame("raw")
     return given.join(pairs, on="raw", how="left", maintain_order="left")["folded"]
 
 
-def _titles(texts: pl.Series, same: int) -> pl.DataFrame:
-    signal = texts.str.contains(SIGNAL)
-    plain = _plain_titles(texts.filter(~signal))
-    given = texts.filter(signal)
-    apart = _frame((_row(parse_title(text, same)) for text in given), _TITLE_SCHEMA).with_columns(title=given)
-    columns = ["title", *_TITLE_SCHEMA]
-    titles = pl.concat([plain.select(columns), apart.select(columns)])
-    core = pl.col("core")
-    return titles.with_columns(
-        title_key=pl.struct(_TITLE_IDENTITY).rank("dense"),
-        whole_title=squash(pl.col("title")),
-        title_length=pl.col("title").str.len_chars(),
-        numeric=core.str.contains(r"^[\p{N} ]*$"),
-        generic=core.is_in(GENERIC_TITLES),
-    )
-
-
-def _plain_titles(texts: pl.Series) -> pl.DataFrame:
-    core = words_of(pl.col("title"))
-    named = texts.to_frame("title").with_columns(core=pl.when(core == "").then("title").otherwise(core))
-    empty = pl.lit("")
-    return named.with_columns(
-        tight=tightened(pl.col("core")),
-        versions=pl.lit(0, dtype=pl.Int64),
-        version_text=empty,
-        numbers=empty,
-        subtitle=empty,
-        guests=empty,
-        tail=empty,
-        head=empty,
-        unnumbered=empty,
-    )
-
-
-def _row(title: Title) -> tuple[object, ...]:
-    return tuple(" ".join(sorted(value)) if isinstance(value, frozenset) else value for value in title)
-
-
-def _artists(texts: pl.Series) -> pl.DataFrame:
-    rows = (_artist_row(parse_artist(text)) for text in texts)
-    return _frame(rows, _ARTIST_SCHEMA).with_columns(
-        artist=texts, artist_key=pl.col("artist_words").rank("dense"), unknown=pl.col("artist_words") == ""
-    )
-
-
-def _frame(rows: Iterable[tuple[object, ...]], schema: pl.Schema) -> pl.DataFrame:
-    # Column by column: row by row, building the table costs a third of taking the titles apart.
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pl.DataFrame(
-        [pl.Series(name, values, dtype=dtype) for values, (name, dtype) in zip(columns, schema.items(), strict=True)]
-    )
-
-
-def _artist_row(artist: Artist) -> tuple[object, ...]:
-    return " ".join(artist.names), artist.whole, artist.words
-
-
 def _albums(texts: pl.Series) -> pl.DataFrame:
     # Without brackets: "(Deluxe Edition)" is the same album to whoever looks for a track.
     bare = pl.col("album").str.replace_all(r"[(\[][^)\]]*[)\]]", " ")
     tight = squash(bare)
-    return texts.to_frame("album").with_columns(
+    albums = texts.to_frame("album").with_columns(
         album_tight=pl.when(tight == "").then(squash(pl.col("album"))).otherwise(tight)
     )
+    return albums.with_columns(album_rank=pl.col("album_tight").rank("dense"))
 
 
 def _comparable() -> pl.Expr:

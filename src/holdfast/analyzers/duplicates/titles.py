@@ -82,8 +82,8 @@ _LONG_WORD = re.compile(r"[a-z]{4,}")
 # A title in which nothing of this is found is its own core: most are, and much time is saved. Rust's syntax.
 SIGNAL = (
     r"[()\[\]{}<>\p{N}_]| [-~|/] |(?:^|[^\p{L}\p{N}\p{M}])(?:"
-    rf"{GUEST_WORDS}|{PART_WORDS}|{'|'.join(ROMAN)}|live|unplugged|cappella|remix|instrumental|karaoke|demo|mix|edit"
-    r"|version|acoustic|remaster|remastered|track|video|audio|explicit)(?:[^\p{L}\p{N}\p{M}]|$)"
+    rf"{GUEST_WORDS}|(?:{PART_WORDS})[\s.#]+(?:{'|'.join(AFTER_PART)})|{'|'.join(ROMAN)}"
+    r"|live|unplugged|cappella|remix|instrumental|karaoke|demo|mix|edit|version|acoustic|remaster|remastered|track|video|audio|explicit)(?:[^\p{L}\p{N}\p{M}]|$)"
 )
 
 
@@ -109,6 +109,17 @@ def parse_title(text: str, same: int = 0) -> Title:
         # All of it stood in brackets or was a version's name: then that is what the song is called.
         return _plain(words(text) or text, guests)
     return _put_together(core, parsed, guests, words(tail))
+
+
+def parse_brackets(text: str, same: int = 0) -> Title:
+    """What brackets add to a title that is plain before them; the core is the part's number.
+
+    Args:
+        text: what stands between them, folded.
+        same: a mask of the version classes that count as no version.
+    """
+    parsed = _parse_segment(text, same)
+    return _put_together(" ".join(parsed.part), [parsed], frozenset(), "")._replace(unnumbered="")
 
 
 def _plain(core: str, guests: frozenset[str] = frozenset()) -> Title:

@@ -57,6 +57,7 @@ class ProcessHandler:
         except ProcessorUnavailable as error:
             self._postpone(jobs, error, settling)
         except Exception as error:
+            # A processor is anybody's code: whatever does not pass by itself is searched for among its documents.
             if passes(error):
                 raise
             if len(jobs) == 1:

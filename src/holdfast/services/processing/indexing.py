@@ -191,6 +191,7 @@ class Indexing:
         try:
             self._store.write(effect)
         except Exception as error:
+            # Written by a processor, which is anybody's code.
             if passes(error):
                 raise
             return False

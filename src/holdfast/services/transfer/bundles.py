@@ -24,7 +24,7 @@ from holdfast.formats.bundle import (
 )
 from holdfast.formats.streams import InvalidBundle
 from holdfast.store import schema
-from holdfast.store.intake import State
+from holdfast.store.intake_state import State
 from holdfast.store.lists import Filter
 from holdfast.store.rows import Incoming, RowRefused
 from holdfast.store.unit_of_work import Store, UnitOfWork

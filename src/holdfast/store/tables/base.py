@@ -23,6 +23,12 @@ def analysis_key(*, primary_key: bool = False) -> sa.Column[int]:
     return sa.Column("analysis", Key, reference, primary_key=primary_key, nullable=False, autoincrement=False)
 
 
+def branch_key(*, primary_key: bool = False) -> sa.Column[int]:
+    """Which branch a row belongs to, and goes with."""
+    reference = sa.ForeignKey("branches.id", ondelete="CASCADE")
+    return sa.Column("branch", Key, reference, primary_key=primary_key, nullable=False, autoincrement=False)
+
+
 def index_where(condition: str, *columns: str, name: str | None = None) -> sa.Index:
     """An index of the rows that fulfil ``condition``; both dialects spell it alike."""
     return sa.Index(name, *columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))

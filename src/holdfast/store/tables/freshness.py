@@ -2,20 +2,14 @@
 
 import sqlalchemy as sa
 
-from holdfast.store.tables.base import Id, Key, index_where, metadata
+from holdfast.store.tables.base import Id, Key, branch_key, index_where, metadata
 from holdfast.store.types import FreeText, Json, Timestamp
 
 # Where a branch was seen, beside what writers say of it: to look is not to write what others may have to merge.
 branch_watches = sa.Table(
     "branch_watches",
     metadata,
-    sa.Column(
-        "branch",
-        Key,
-        sa.ForeignKey("branches.id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    branch_key(primary_key=True),
     sa.Column("seen_commit_sha", FreeText, nullable=False),
     sa.Column("seen_at", Timestamp, nullable=False),
     # What changed from here to what was seen.
@@ -30,7 +24,7 @@ refreshes = sa.Table(
     sa.Column("id", Key, sa.Identity(), primary_key=True),
     sa.Column("task_id", Id, nullable=False, unique=True),
     sa.Column("client_session_id", FreeText, nullable=False),
-    sa.Column("branch", Key, sa.ForeignKey("branches.id", ondelete="CASCADE"), nullable=False),
+    branch_key(),
     # The branch while it waits or runs: no two at once, whoever asks where.
     sa.Column("open_branch", Key, sa.ForeignKey("branches.id", ondelete="CASCADE"), unique=True),
     sa.Column("status", sa.Text, nullable=False),

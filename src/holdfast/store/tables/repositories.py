@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from holdfast.store.tables.base import Id, Key, index_where, metadata
+from holdfast.store.tables.base import Id, Key, branch_key, index_where, metadata
 from holdfast.store.types import FreeText, Json, Timestamp
 
 # In the order of its bytes on both dialects, as lists by name are.
@@ -75,13 +75,7 @@ branches = sa.Table(
 branch_versions = sa.Table(
     "branch_versions",
     metadata,
-    sa.Column(
-        "branch",
-        Key,
-        sa.ForeignKey("branches.id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    branch_key(primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("content", Json, nullable=False),
     sa.Column("declared_at", Timestamp, nullable=False),
@@ -97,7 +91,7 @@ conflicts = sa.Table(
     sa.Column("id", Key, sa.Identity(), primary_key=True),
     sa.Column("conflict_id", Id, nullable=False, unique=True),
     sa.Column("client_session_id", FreeText, nullable=False),
-    sa.Column("branch", Key, sa.ForeignKey("branches.id", ondelete="CASCADE"), nullable=False),
+    branch_key(),
     # "branch" or "analysis": what the two versions are of.
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -124,13 +118,7 @@ conflicts = sa.Table(
 metric_points = sa.Table(
     "metric_points",
     metadata,
-    sa.Column(
-        "branch",
-        Key,
-        sa.ForeignKey("branches.id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    branch_key(primary_key=True),
     sa.Column("name", FreeText, primary_key=True),
     sa.Column("at", Timestamp, primary_key=True, autoincrement=False),
     sa.Column("value", sa.Float, nullable=False),

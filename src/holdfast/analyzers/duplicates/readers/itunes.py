@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from posixpath import splitext
 from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -34,7 +36,7 @@ _KEYS = {
     "Kind": "format",
     "Size": "size_bytes",
 }
-_OTHER_MEDIA = ("Podcast", "Movie", "TV Show", "Has Video", "Music Video", "iTunesU", "Books", "Ringtone")
+_OTHER_MEDIA = frozenset({"Podcast", "Movie", "TV Show", "Has Video", "Music Video", "iTunesU", "Books", "Ringtone"})
 _OTHER_KINDS = re.compile(r"ringtone|klingelton|pdf|book|stream|video|movie", re.IGNORECASE)
 _MEMOS = re.compile(r"voice memos?|sprachmemos?|dictaphone", re.IGNORECASE)
 # What a kind says in whichever language: "Purchased AAC audio file", "MPEG-Audiodatei".
@@ -47,6 +49,7 @@ _FORMATS = (
     ("aiff", "aiff"),
     ("flac", "flac"),
 )
+_DRIVE = re.compile(r"/[A-Za-z]:/")
 _COUNTED = b"<key>Persistent ID</key>"
 # plist / dict / dict under "Tracks"; a dict for each track in it.
 _TRACKS_DEPTH = 3
@@ -103,20 +106,18 @@ class ItunesLibrary(FileLibrary):
 
 
 def _batch(rows: list[tuple[int, dict[str, str]]], conformer: Conformer, problems: Problems) -> pl.DataFrame:
-    columns: dict[str, list[str | None]] = {name: [] for name in _KEYS.values()}
-    for line, facts in rows:
-        for key, name in _KEYS.items():
-            columns[name].append(facts.get(key))
-        place = facts.get("Location")
+    columns = {name: [facts.get(key) for _, facts in rows] for key, name in _KEYS.items()}
+    for at, (line, facts) in enumerate(rows):
+        place = columns["location"][at]
         location = None if place is None else path_of(place)
         if place is not None and location is None:
             problems.add("bad_value", f"line {line}: location {place[:80]!r}")
-        columns["location"][-1] = location
-        columns["format"][-1] = _format(facts.get("Kind"), location)
+        columns["location"][at] = location
+        columns["format"][at] = _format(columns["format"][at], location)
         # An export of few words: where the file is names a track nearly as well.
-        columns["track_id"][-1] = facts.get("Persistent ID") or location
+        columns["track_id"][at] = columns["track_id"][at] or location
         if facts.get("Rating Computed") == "true":
-            columns["rating"][-1] = None
+            columns["rating"][at] = None
     lines = [line for line, _ in rows]
     return conformer.conform(
         pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)), lambda place: f"line {lines[place]}"
@@ -136,29 +137,47 @@ def path_of(location: str) -> str | None:
         path = unquote("/" + path, errors="strict").rstrip("/")
     except UnicodeDecodeError:
         return None
-    if re.match(r"/[A-Za-z]:/", path):
+    if _DRIVE.match(path):
         path = path[1:]
     return path if host in {"", "localhost"} else f"//{host}{path}"
 
 
 def _no_song(facts: dict[str, str]) -> str | None:
-    for key in _OTHER_MEDIA:
-        if facts.get(key) == "true":
-            return key
+    # Hardly any track has one of these keys at all.
+    if not _OTHER_MEDIA.isdisjoint(facts):
+        for key in sorted(_OTHER_MEDIA & facts.keys()):
+            if facts[key] == "true":
+                return key
     genre, kind = facts.get("Genre", ""), facts.get("Kind", "")
-    if _MEMOS.fullmatch(genre):
+    if _is_memo(genre):
         return genre
-    if _OTHER_KINDS.search(kind):
+    if _is_other(kind):
         return kind
     return "a stream" if facts.get("Track Type") == "URL" else None
 
 
-def _format(kind: str | None, location: str | None) -> str | None:
+# Of genres and kinds there are few, and each is looked at once.
+@lru_cache(maxsize=1 << 10)
+def _is_memo(genre: str) -> bool:
+    return _MEMOS.fullmatch(genre) is not None
+
+
+@lru_cache(maxsize=1 << 10)
+def _is_other(kind: str) -> bool:
+    return _OTHER_KINDS.search(kind) is not None
+
+
+@lru_cache(maxsize=1 << 10)
+def _told(kind: str | None) -> str | None:
     told = (kind or "").casefold()
-    for word, name in _FORMATS:
-        if word in told:
-            return name
-    suffix = Path(location).suffix if location else ""
+    return next((name for word, name in _FORMATS if word in told), None)
+
+
+def _format(kind: str | None, location: str | None) -> str | None:
+    told = _told(kind)
+    if told is not None:
+        return told
+    suffix = splitext(location)[1] if location else ""
     return suffix[1:].lower() or kind
 
 

@@ -261,6 +261,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_analyses")),
         sa.UniqueConstraint("active_key", name=op.f("uq_analyses_active_key")),
         sa.UniqueConstraint("analysis_id", name=op.f("uq_analyses_analysis_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         op.f("ix_analyses_client_session_id_created_at_id"),

@@ -25,7 +25,7 @@ from holdfast.domain.progress import Progress
 from holdfast.domain.retention import Rules
 from holdfast.domain.subjects import Subject
 from holdfast.domain.triage import KIND, Action, Suggestion
-from holdfast.duplicate_ages import Aged, Ages
+from holdfast.duplicates.ages import Aged, Ages
 from holdfast.services.analyses import AnalysesService
 from holdfast.services.exports import ExportsService
 from holdfast.services.groups import GroupsService
