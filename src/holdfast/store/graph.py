@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from holdfast.store import tables
 from holdfast.store.engine import Engine
+from holdfast.store.keysets import among
 from holdfast.store.prepared import insert_into
 
 _n = tables.graph_nodes.c
@@ -116,19 +117,19 @@ class Graph:
                 sa.select(_e.source, _e.kind, _e.target)
                 .join(tables.graph_nodes, _n.id == far)
                 .where(
-                    near.in_(sorted(nodes)),
+                    among(near, sorted(nodes)),
                     _seen(allowed, _e.analysis, tables.graph_edges),
                     _node_seen(allowed, tables.graph_nodes),
                 )
                 .limit(limit - len(found))
             )
-            found += [(row[0], row[1], row[2]) for row in self._connection.execute(select)]
+            found += [(row[0], row[1], row[2]) for row in self._connection.execute(select).all()]
         return found
 
     def nodes(self, keys: Sequence[int]) -> dict[int, NodeRow]:
         """Nodes by their keys."""
-        select = sa.select(tables.graph_nodes).where(_n.id.in_(keys))
-        rows = self._connection.execute(select)
+        select = sa.select(tables.graph_nodes).where(among(_n.id, list(keys)))
+        rows = self._connection.execute(select).all()
         return {row.id: (row.client_session_id, row.kind, row.key, row.label) for row in rows}
 
     def count(self) -> tuple[int, int]:

@@ -43,6 +43,8 @@ def _of_array(element: _Unpacked, compiler: SQLCompiler, **given: Any) -> str:
     return f"(SELECT unnest({compiler.process(element.clauses, **given)}))"
 
 
-def among(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
-    """Whether a column's value is one of many, which are the parameter ``name``, a list."""
-    return column.op("IN", is_comparison=True)(_Unpacked(sa.bindparam(name, type_=_Keys(column.type))))
+def among(column: sa.ColumnElement[Any], many: str | Sequence[Any]) -> sa.ColumnElement[bool]:
+    """Whether a column's value is one of many: of a list, or of the parameter of that name, which is one."""
+    type_ = _Keys(column.type)
+    given = sa.bindparam(many, type_=type_) if isinstance(many, str) else sa.bindparam(None, many, type_=type_)
+    return column.op("IN", is_comparison=True)(_Unpacked(given))

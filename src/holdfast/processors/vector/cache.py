@@ -94,18 +94,13 @@ class View:
         left = np.flatnonzero(scores > -np.inf)
         if among is not None:
             left = left[np.isin(self._keys[left], np.fromiter(among, dtype=np.int64, count=len(among)))]
-        sizes = portions(k)
-        first = next(sizes)
-        if len(left) > first:
-            # Most searches end with the first portion: the others need not be in order for that.
-            left = left[np.argpartition(-scores[left], first)]
-            yield self._portion(_ordered(left[:first], scores), scores)
-            left = left[first:]
-        left = _ordered(left, scores)
-        for size in sizes:
+        for size in portions(k):
             if not len(left):
                 return
-            yield self._portion(left[:size], scores)
+            if len(left) > size:
+                # Most searches end with one of the first portions: what follows need not be in order for that.
+                left = left[np.argpartition(-scores[left], size)]
+            yield self._portion(_ordered(left[:size], scores), scores)
             left = left[size:]
 
     def _scores(self, query: Vector) -> Vector:

@@ -16,7 +16,7 @@ from holdfast.domain.processing import Ranked
 from holdfast.processors.contract import Write
 from holdfast.processors.vector.cache import Cache, View, matrix_of
 from holdfast.processors.vector.index import Allowed, Entry, Matrix, Model, Vector, among, confirmed
-from holdfast.store import tables
+from holdfast.store import keysets, tables
 from holdfast.store.engine import Engine
 from holdfast.store.vectors import Vectors
 
@@ -70,14 +70,15 @@ class EmbeddedIndex:
             return []
         with self._lock:
             view = self._read_on(vectors, key, query, self._engine.complete_below(connection))
-        fitting = connection.execute(allowed.limit(_FEW + 1)).scalars().all()
+        some = sa.select(sa.func.count()).select_from(allowed.limit(_FEW + 1).subquery())
         chosen: list[int] | None = None
-        if len(fitting) <= _FEW:
-            theirs = sa.select(_v.id).where(_v.analysis.in_(fitting), _v.model == key)
+        if connection.execute(some).scalar_one() <= _FEW:
+            fitting = list(connection.execute(allowed).scalars())
+            theirs = sa.select(_v.id).where(keysets.among(_v.analysis, fitting), _v.model == key)
             chosen = list(connection.execute(theirs).scalars())
 
         def confirm(places: Sequence[Any]) -> dict[Any, int]:
-            rows = connection.execute(sa.select(_v.id, _v.analysis).where(_v.id.in_(places)))
+            rows = connection.execute(sa.select(_v.id, _v.analysis).where(keysets.among(_v.id, list(places))))
             found = {row.id: row.analysis for row in rows}
             self._forget(view, [place for place in places if place not in found])
             if chosen is not None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from holdfast.domain.processing import Ranked
 from holdfast.processors.contract import Write
+from holdfast.store import keysets
 
 Vector = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float32]
@@ -107,7 +108,7 @@ Scored = tuple[Any, float]
 
 def among(allowed: Allowed, keys: Iterable[int]) -> Allowed:
     """Of these keys those that are allowed."""
-    return allowed.where(allowed.selected_columns[0].in_(keys))
+    return allowed.where(keysets.among(allowed.selected_columns[0], list(keys)))
 
 
 def confirmed(
