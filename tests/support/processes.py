@@ -33,15 +33,15 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str) -> No
         time.sleep(_POLL_SECONDS)
 
 
-def pressure() -> float:
+def pressure() -> float | None:
     """Seconds, since it started, in which something on this machine waited for a processor or the disk.
 
-    See https://docs.kernel.org/accounting/psi.html; 0 where the kernel does not tell.
+    See https://docs.kernel.org/accounting/psi.html; None where the kernel does not tell.
     """
     told = [Path("/proc/pressure") / name for name in ("cpu", "io")]
     with contextlib.suppress(OSError):
         return sum(int(one.read_text().partition("total=")[2].split()[0]) for one in told) / 1e6
-    return 0.0
+    return None
 
 
 def held_back(pid: int) -> float:
