@@ -41,6 +41,9 @@ def test_from_waiting_to_found(url: str, capfd: pytest.CaptureFixture[str]) -> N
     assert "walrus" in said(capfd, "search", "WALRUS tag:art", "--facet", "tag")
     page = json.loads(said(capfd, "search", "*alru*", "--json"))
     assert page["items"] == []
+    # Inside texts it is looked for with another index only, and that is told.
+    assert "HOLDFAST_PROCESSORS=fulltext,substring" in said(capfd, "search", "*alru*").replace("\n", "")
+    assert "HOLDFAST_PROCESSORS" not in said(capfd, "search", "alru")
     page = json.loads(said(capfd, "search", "walrus", "--json", "--facet", "kind"))
     assert [hit["analysis"]["analysis_id"] for hit in page["items"]] == ["w"]
     assert page["facets"] == {"kind": {"note": 1}}

@@ -40,6 +40,12 @@ class Facet(StrEnum):
     OWNER = "owner"
 
 
+_INSIDE_NAMES = (
+    "Stretches of letters are looked for in names alone; in texts too with the index substring:"
+    " HOLDFAST_PROCESSORS=fulltext,substring, then `holdfast worker`."
+)
+
+
 def search(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="What to find; see docs/reference/query-language.md.")],
@@ -71,6 +77,8 @@ def search(
 
         if not found.items:
             session.out.print(Text("Nothing fits."))
+        if "substring" not in holdfast.processors.enabled and any(word.startswith("*") for word in query.split()):
+            session.out.print(Text(_INSIDE_NAMES, "dim"))
         for hit in found.items:
             _print_hit(session, hit)
         for name, counts in found.facets.items():
