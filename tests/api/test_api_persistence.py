@@ -161,10 +161,15 @@ def test_the_service_tells_of_itself(http: httpx.Client, hf: Holdfast) -> None:
     assert http.get("/health").json()["status"] == "ok"
     assert http.get("/ready").json() == {"status": "ready", "store": hf.engine.dialect}
     assert [one["kind"] for one in http.get("/api/v1/kinds").json()["items"]] == ["sample"]
+    once = store(http, max_retrievals=1)
+    assert http.get(f"/api/v1/analyses/{once['analysis_id']}/result").status_code == 200
+    hf.sweep()
     text = http.get("/metrics").text
-    assert 'holdfast_http_requests_total{method="POST",route="/api/v1/analyses",status="201"} 1.0' in text
+    assert 'holdfast_http_requests_total{method="POST",route="/api/v1/analyses",status="201"} 2.0' in text
     assert 'holdfast_analyses{status="completed"} 1.0' in text
     assert "holdfast_store_up 1.0" in text
+    assert 'holdfast_removed_total{reason="used_up"} 1.0' in text
+    assert 'holdfast_removed_bytes_total{reason="used_up"}' in text
     page = http.get("/", follow_redirects=True)
     assert page.status_code == 200
     assert "/api/v1/analyses" in page.text

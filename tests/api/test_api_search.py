@@ -61,6 +61,8 @@ def test_found_page_by_page_and_by_its_owner_only(both: tuple[Holdfast, httpx.Cl
         ("substring", False),
         ("vector", False),
     ]
+    told = [http.get("/api/v1/searches", params={"q": q}, headers=alice).json()["hints"] for q in ("*alru*", "walrus")]
+    assert [len(hints) for hints in told] == [1, 0]
     wrong = http.get("/api/v1/searches", params={"q": "walrus ("}, headers=alice)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "INVALID_QUERY")
     assert wrong.json()["error"]["details"]["position"] == 8

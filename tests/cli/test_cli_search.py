@@ -41,6 +41,7 @@ def test_from_waiting_to_found(url: str, capfd: pytest.CaptureFixture[str]) -> N
     assert "walrus" in said(capfd, "search", "WALRUS tag:art", "--facet", "tag")
     page = json.loads(said(capfd, "search", "*alru*", "--json"))
     assert page["items"] == []
+    assert "HOLDFAST_PROCESSORS=fulltext,substring" in page["hints"][0]
     # Inside texts it is looked for with another index only, and that is told.
     assert "HOLDFAST_PROCESSORS=fulltext,substring" in said(capfd, "search", "*alru*").replace("\n", "")
     assert "HOLDFAST_PROCESSORS" not in said(capfd, "search", "alru")

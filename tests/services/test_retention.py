@@ -358,6 +358,9 @@ def test_a_plan_names_what_a_sweep_removes(database: str, clock: FakeClock) -> N
         swept = hf.sweep()
         assert len(plan.items) == len(names) == swept.total
         assert Counter(names.values()) == swept.counts
+        stats = hf.get_stats()
+        assert stats.removed_counts == swept.counts
+        assert sum(stats.removed_bytes.values()) == swept.bytes > 0
         assert before - {item.analysis_id for item in hf.list_analyses().items} <= names.keys()
         for name, reason in names.items():
             assert hf.queries.events(name)[-1].event.data["reason"] == reason

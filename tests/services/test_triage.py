@@ -310,4 +310,6 @@ def test_cleaning_up_tells_what_it_did(database: str) -> None:
         clock.advance(31 * 86_400)
         assert hf.duplicates.cleanup_old_results("alice", caller=LOCAL) == {"deleted": 1, "kept": 0, "over_age": 1}
         assert hf.duplicates.load_analysis_result(old.analysis_id) is None
-        assert events(hf, "duplicates.cleaned_up")[0]["deleted"] == 1
+        told = events(hf, "duplicates.cleaned_up")[0]
+        assert (told["deleted"], told["bytes"]) == (1, hf.get_stats().removed_bytes["over_age"])
+        assert told["bytes"] > 0

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -66,7 +66,7 @@ class _StoreFigures(Collector):
     def __init__(self, holdfast: Holdfast) -> None:
         self._holdfast = holdfast
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         up = GaugeMetricFamily("holdfast_store_up", "Whether the store answers.")
         try:
             stats = self._holdfast.queries.stats()
@@ -96,3 +96,11 @@ class _StoreFigures(Collector):
         for name, seconds in lags.items():
             behind.add_metric([name], seconds)
         yield behind
+        for name, about, values in (
+            ("holdfast_removed", "Analyses that retention removed.", stats.removed_counts),
+            ("holdfast_removed_bytes", "Results that retention removed, as they were kept.", stats.removed_bytes),
+        ):
+            removed = CounterMetricFamily(name, about, labels=["reason"])
+            for reason, value in values.items():
+                removed.add_metric([reason], value)
+            yield removed

@@ -38,7 +38,7 @@ def search(
     place, age = found.next, store.freshness.age
     following = cursors.after_ranked(place) if isinstance(place, Ranked) else cursors.after(place)
     page: dict[str, Any] = records.page([records.hit(one, age(one.analysis)) for one in found.items], following)
-    return render.json(page | {"facets": found.facets, "is_ranked": found.is_ranked})
+    return render.json(page | {"facets": found.facets, "is_ranked": found.is_ranked, "hints": found.hints})
 
 
 @router.get("/threads", operation_id="list_threads", response_model=GroupPage, responses=answers())

@@ -40,12 +40,6 @@ class Facet(StrEnum):
     OWNER = "owner"
 
 
-_INSIDE_NAMES = (
-    "Stretches of letters are looked for in names alone; in texts too with the index substring:"
-    " HOLDFAST_PROCESSORS=fulltext,substring, then `holdfast worker`."
-)
-
-
 def search(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="What to find; see docs/reference/query-language.md.")],
@@ -71,14 +65,14 @@ def search(
         if session.as_json:
             hits = [records.hit(hit, holdfast.freshness.age(hit.analysis)) for hit in found.items]
             page = records.page(hits, more)
-            session.write(page | {"facets": found.facets, "is_ranked": found.is_ranked})
+            session.write(page | {"facets": found.facets, "is_ranked": found.is_ranked, "hints": found.hints})
             return ExitCode.OK
         from rich.text import Text
 
         if not found.items:
             session.out.print(Text("Nothing fits."))
-        if "substring" not in holdfast.processors.enabled and any(word.startswith("*") for word in query.split()):
-            session.out.print(Text(_INSIDE_NAMES, "dim"))
+        for hint in found.hints:
+            session.out.print(Text(hint, "dim"))
         for hit in found.items:
             _print_hit(session, hit)
         for name, counts in found.facets.items():

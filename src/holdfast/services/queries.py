@@ -24,6 +24,7 @@ from holdfast.domain.findings import Finding, Metric, Severity
 from holdfast.domain.progress import Progress
 from holdfast.domain.retention import Rules
 from holdfast.store.analyses import Stored
+from holdfast.store.keeping import REMOVED, REMOVED_BYTES
 from holdfast.store.lists import Filter, Place
 from holdfast.store.payloads import unpack
 from holdfast.store.runs import Attempt
@@ -98,6 +99,8 @@ class Stats:
         last_cleanup: when retention last swept; None for never.
         storage_limit_mb: how much results of anonymous clients may take, in millions of bytes.
         anonymous_size_bytes: how much they take.
+        removed_counts: analyses that retention has removed since the store began, by reason.
+        removed_bytes: their results as they were kept, by reason.
 
     What is in the trash counts in the last figure only.
     """
@@ -109,6 +112,8 @@ class Stats:
     last_cleanup: datetime | None
     storage_limit_mb: float
     anonymous_size_bytes: int
+    removed_counts: dict[str, int]
+    removed_bytes: dict[str, int]
 
 
 class QueriesService:
@@ -380,6 +385,8 @@ class QueriesService:
             last_cleanup=None if swept is None else swept.at,
             storage_limit_mb=self._rules.anonymous_bytes / 1_000_000,
             anonymous_size_bytes=counters.get("anonymous_bytes", 0),
+            removed_counts=_beginning(counters, REMOVED),
+            removed_bytes=_beginning(counters, REMOVED_BYTES),
         )
 
     def available(self, analysis_id: str, *, caller: Caller = LOCAL) -> str:
@@ -434,6 +441,12 @@ class QueriesService:
     def _look(self, analysis_id: str, look: Callable[[UnitOfWork, Stored], T], caller: Caller) -> T:
         ids.check_id(analysis_id)
         return self._store.read(lambda uow: look(uow, uow.find_visible(analysis_id, caller)))
+
+
+def _beginning(counters: Mapping[str, int], beginning: str) -> dict[str, int]:
+    return {
+        name.removeprefix(beginning): value for name, value in sorted(counters.items()) if name.startswith(beginning)
+    }
 
 
 def _frame(uow: UnitOfWork, value: Analysis) -> bytes:

@@ -32,6 +32,10 @@ _FUSION = 60
 FACETS = ("kind", "status", "tag", "owner")
 WORDS = FullText.name
 STRETCHES = SubstringProcessor.name
+_INSIDE_NAMES = (
+    "Stretches of letters are looked for in names alone; in texts too with the index substring:"
+    " HOLDFAST_PROCESSORS=fulltext,substring, then `holdfast worker`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +64,14 @@ class Found:
         next: where the next page begins; None when this is the last one.
         facets: how many there are of each value, by field; of the newest 10,000 at most.
         is_ranked: whether they are in the order of their scores.
+        hints: what the query does not find as things are set up, and how it would.
     """
 
     items: list[Hit]
     next: "Place | Ranked | None" = None
     facets: dict[str, dict[str, int]] = field(default_factory=dict)
     is_ranked: bool = False
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +148,15 @@ class SearchService:
                 everything = where if ranked is None else [*where, looked.condition(ranked)]
                 counted = looked.facets(everything, facets)
             hits = looked.told(found.items, tree) if snippets else found.items
-            return Found(items=hits, next=found.next, facets=counted, is_ranked=found.is_ranked)
+            return Found(
+                items=hits, next=found.next, facets=counted, is_ranked=found.is_ranked, hints=self._hints(tree)
+            )
 
         return self._store.read(look)
+
+    def _hints(self, tree: Query | None) -> tuple[str, ...]:
+        is_narrow = STRETCHES not in self._processors.enabled and any(one.form is Form.PART for one in texts(tree))
+        return (_INSIDE_NAMES,) if is_narrow else ()
 
     def _is_ranked(self, query: Query) -> bool:
         """Whether a part of a query says how well something fits; a stretch of letters of the whole text does not."""

@@ -10,7 +10,7 @@ from holdfast.domain.analysis import Analysis, Status
 from holdfast.domain.events import Event
 from holdfast.domain.retention import History, Rules
 from holdfast.domain.triage import KIND
-from holdfast.store.keeping import gone_event
+from holdfast.store.keeping import take_away
 from holdfast.store.lists import Filter
 from holdfast.store.retention import Walk
 from holdfast.store.searches import search
@@ -138,11 +138,10 @@ class SearchesService:
                 at=uow.now,
                 client_session_id=whose,
                 actor=caller.name,
-                data={"deleted": len(held), **reasons},
+                data={"deleted": len(held), "bytes": sum(found.candidate.stored_size for found in held), **reasons},
             )
-            events = [gone_event(found, going[found.candidate.key], uow.now) for found in held]
             if held:
-                uow.drop_many(held, [*events, cleaned])
+                take_away(uow, [(found, going[found.candidate.key]) for found in held], [cleaned])
             else:
                 uow.ledger.append([cleaned])
             return {"deleted": len(held), "kept": len(page) - len(held), **reasons}

@@ -1,5 +1,7 @@
-"""What a new result pushes out, in the transaction that keeps it."""
+"""What retention takes away, and what a new result pushes out in the transaction that keeps it."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from holdfast.domain.analysis import Analysis
@@ -10,6 +12,10 @@ from holdfast.store.retention import Found, Walk
 from holdfast.store.unit_of_work import UnitOfWork
 
 _MOST = 1000
+
+# Figures that begin so count what retention has taken away, and end in its reason.
+REMOVED = "removed."
+REMOVED_BYTES = "removed_bytes."
 
 
 def push_out(uow: UnitOfWork, value: Analysis, rules: Rules) -> None:
@@ -30,12 +36,29 @@ def push_out(uow: UnitOfWork, value: Analysis, rules: Rules) -> None:
     # Somebody may hold, pin or restore one at this moment: that one is left to the sweep.
     held = [found for found in uow.retention.held(sorted(going)) if found.candidate.may_go] if going else []
     if held:
-        events = [gone_event(found, going[found.candidate.key], uow.now) for found in held]
-        uow.drop_many(held, events)
+        take_away(uow, [(found, going[found.candidate.key]) for found in held])
 
 
-def gone_event(found: Found, reason: Reason, now: datetime) -> Event:
-    """What the ledger is told of an analysis that retention removes."""
+def take_away(uow: UnitOfWork, gone: Sequence[tuple[Found, Reason]], events: Iterable[Event] = ()) -> None:
+    """Drop analyses that retention lets go, and add them to the figures of what it achieves.
+
+    Args:
+        uow: the transaction, which holds them.
+        gone: the analyses, and why they go.
+        events: what else the ledger is told.
+    """
+    uow.drop_many(
+        [found for found, _ in gone], [*(_gone_event(found, reason, uow.now) for found, reason in gone), *events]
+    )
+    figures: Counter[str] = Counter()
+    for found, reason in gone:
+        figures[REMOVED + reason.value] += 1
+        figures[REMOVED_BYTES + reason.value] += found.candidate.stored_size
+    for name, value in figures.items():
+        uow.counters.add(name, value)
+
+
+def _gone_event(found: Found, reason: Reason, now: datetime) -> Event:
     gone = found.candidate
     return Event(
         name="analysis.purged" if reason is Reason.TRASH_EMPTIED else "analysis.expired",

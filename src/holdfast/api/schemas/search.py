@@ -30,6 +30,7 @@ class SearchPage(Outgoing):
     next_cursor: str | None
     facets: dict[str, dict[str, int]] = Field(description="How many have each value, of the newest 10,000.")
     is_ranked: bool
+    hints: list[str] = Field(description="What the query does not find as things are set up, and how it would.")
 
 
 class GroupOut(Outgoing):

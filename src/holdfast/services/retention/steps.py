@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from holdfast.domain.retention import Going, Reason, Rules, by_itself
-from holdfast.store.keeping import gone_event
+from holdfast.store.keeping import take_away
 from holdfast.store.retention import Found
 from holdfast.store.unit_of_work import Store, UnitOfWork
 
@@ -102,7 +102,7 @@ class Run:
         ]
         gone = [(found, reason) for found, reason in held if reason is not None]
         if gone:
-            uow.drop_many([found for found, _ in gone], [gone_event(found, reason, uow.now) for found, reason in gone])
+            take_away(uow, gone)
         return [Going(candidate=found.candidate, reason=reason) for found, reason in gone]
 
     def _still(self, found: Found, reason: Reason, now: datetime) -> Reason | None:
