@@ -98,7 +98,13 @@ def _beside(
     start: Callable[[Stores], AbstractContextManager[dict[str, Any]]],
 ) -> None:
     name = f"{stores.dialect}: {peer}, {http.CLIENTS} clients"
-    with start(stores) as given:
+    with contextlib.ExitStack() as stack:
+        try:
+            given = stack.enter_context(start(stores))
+        except TimeoutError as error:
+            # Prefect wants pg_trgm, which the PostgreSQL that comes with the tests does not have.
+            report.note(f"{name} was not measured: {error}")
+            return
         met = _met(kind, given, max(options.seconds / 2, 2))
     report.add("P2", f"{name}: lives of runs", met.rate, "/s")
     report.add("P2", f"{name}: requests", met.requests, "/s")
