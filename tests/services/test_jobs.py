@@ -149,6 +149,25 @@ def test_failure_waits_longer_each_time_and_ends(hf: Holdfast, clock: FakeClock,
     assert hf.jobs.counts() == {("deed", "dead"): 1}
 
 
+def test_what_does_not_count_makes_no_wait_longer(hf: Holdfast, clock: FakeClock) -> None:
+    enqueue(hf)
+    for _ in range(8):
+        hf.jobs.postpone(claim(hf), WHY, 1.0)
+        clock.advance(1.0)
+    for attempt in (1, 2, 3, 4):
+        hf.jobs.fail(claim(hf)[0], WHY)
+        (job,) = hf.jobs.listing()
+        wait = (job.run_at - clock.now()).total_seconds()
+        assert 2 ** (attempt - 1) / 2 <= wait <= 2 ** (attempt - 1)
+        clock.advance(wait)
+    hf.jobs.fail(claim(hf)[0], WHY)
+    (dead,) = hf.jobs.listing(JobStatus.DEAD)
+    hf.jobs.retry(dead.id)
+    hf.jobs.fail(claim(hf)[0], WHY)
+    (job,) = hf.jobs.listing()
+    assert (job.run_at - clock.now()).total_seconds() <= 1
+
+
 def test_retry_of_a_dead_job(hf: Holdfast, clock: FakeClock) -> None:
     enqueue(hf, max_attempts=1)
     (job,) = claim(hf)

@@ -14,6 +14,10 @@ class JobStatus(StrEnum):
     DEAD = "dead"
 
 
+ATTEMPTS = 5
+"""Attempts that a job has, unless it is said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A job to be enqueued.
@@ -32,7 +36,7 @@ class NewJob:
     payload: dict[str, Any] = field(default_factory=dict)
     run_at: datetime | None = None
     priority: int = 0
-    max_attempts: int = 5
+    max_attempts: int = ATTEMPTS
     unique_key: str | None = None
     analysis_id: str | None = None
 
@@ -72,6 +76,16 @@ class Job:
     analysis_id: str | None
     last_error: str | None
     created_at: datetime
+
+    @property
+    def failures(self) -> int:
+        """Which attempt this is of those that count, from 1; told by how many are left.
+
+        Whatever postpones a job raises both figures, as the fence gives no number twice, and so does who retries a dead
+        one. Of a job with more attempts than usual, those that do not count are told only near the end.
+        """
+        left = self.max_attempts - self.attempt
+        return self.attempt if left >= ATTEMPTS else min(self.attempt, ATTEMPTS - left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ class JobsService:
 
     def fail(self, job: Job, error: BaseException) -> None:
         """An attempt failed: repeat it later, or bury the job after its last one."""
-        wait = backoff(job.attempt, random.random())  # noqa: S311 spreads retries, guards nothing
+        wait = backoff(job.failures, random.random())  # noqa: S311 spreads retries, guards nothing
         self._unless_spoilt(job, lambda uow: self._give_up_attempt(uow, job, ErrorInfo.of(error), wait))
 
     def give_back(self, job: Job) -> None:

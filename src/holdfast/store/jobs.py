@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from holdfast.domain.jobs import Job, JobStatus, NewJob, Schedule
+from holdfast.domain.jobs import ATTEMPTS, Job, JobStatus, NewJob, Schedule
 from holdfast.domain.processing import PROCESS_JOBS
 from holdfast.store import tables
 from holdfast.store.engine import Engine
@@ -50,6 +50,10 @@ _NEXT_SCHEDULE = sa.select(sa.func.min(_s.next_at, type_=Timestamp)).where(_s.en
 
 def _fence(job: Job) -> dict[str, Any]:
     return {"job": job.id, "worker": job.lease_owner, "held_attempt": job.attempt}
+
+
+# What was postponed may have many more by now than it began with.
+_FRESH = _t.attempt + sa.case((_t.max_attempts < ATTEMPTS, _t.max_attempts), else_=ATTEMPTS)
 
 
 class Jobs:
@@ -221,7 +225,7 @@ class Jobs:
         update = (
             sa.update(tables.jobs)
             .where(_t.id == job_id, _t.status == JobStatus.DEAD.value)
-            .values(status=JobStatus.READY.value, run_at=now, max_attempts=_t.max_attempts + _t.attempt)
+            .values(status=JobStatus.READY.value, run_at=now, max_attempts=_FRESH)
             .returning(tables.jobs)
         )
         row = self._connection.execute(update).one_or_none()
@@ -260,7 +264,7 @@ class Jobs:
         update = (
             sa.update(tables.jobs)
             .where(_t.id.in_(dead), _t.status == JobStatus.DEAD.value)
-            .values(status=JobStatus.READY.value, run_at=now, max_attempts=_t.max_attempts + _t.attempt)
+            .values(status=JobStatus.READY.value, run_at=now, max_attempts=_FRESH)
             .returning(tables.jobs)
         )
         return [_job(row) for row in self._connection.execute(update)]
