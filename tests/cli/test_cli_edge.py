@@ -245,7 +245,7 @@ def test_kinds_and_stats(cli: Cli) -> None:
     stats = cli("stats", "--json").json
     assert set(stats) == {
         *("total_results", "total_sessions", "storage_size_bytes", "status_counts", "jobs", "database"),
-        *("last_cleanup", "storage_limit_mb", "anonymous_size_bytes"),
+        *("last_cleanup", "storage_limit_mb", "anonymous_size_bytes", "removed_counts", "removed_bytes"),
     }
     assert stats["status_counts"] == {"queued": 1, "completed": 1}
     assert stats["jobs"] == [{"kind": "analysis.run", "status": "ready", "count": 1}]

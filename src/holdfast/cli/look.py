@@ -239,11 +239,19 @@ def stats(context: typer.Context, *, database: Database = None, as_json: AsJson 
                     ("results", text.size(held.storage_size_bytes)),
                     ("anonymous", _pool(held)),
                     ("swept", None if held.last_cleanup is None else text.moment(held.last_cleanup)),
+                    ("removed", _removed(held)),
                     ("jobs", jobs or "none"),
                 ]
             )
         )
     return ExitCode.OK
+
+
+def _removed(held: "Stats") -> str | None:
+    if not held.removed_counts:
+        return None
+    reasons = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in held.removed_counts.items())
+    return f"{text.size(sum(held.removed_bytes.values()))} ({reasons})"
 
 
 def _pool(held: "Stats") -> str | None:

@@ -31,6 +31,8 @@ class StatsOut(Outgoing):
     last_cleanup: Moment | None
     storage_limit_mb: float
     anonymous_size_bytes: int
+    removed_counts: dict[str, int] = Field(description="Analyses that retention has removed, by reason.")
+    removed_bytes: dict[str, int] = Field(description="Their results as they were kept, by reason.")
     jobs: list[JobCount]
 
 
