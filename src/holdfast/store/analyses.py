@@ -205,7 +205,8 @@ class Analyses:
 
     def hold_versions(self, keys: Sequence[int]) -> dict[int, int]:
         """The versions of analyses by their internal keys; they stay so until the transaction ends."""
-        held = self._engine.shared(_VERSIONS).subquery()
+        # As strongly as indexes hold them afterwards: two that shared them would each wait for the other to let go.
+        held = self._engine.held(_VERSIONS).subquery()
         # As one text: to fetch a row from SQLite is to wait for Python's lock, which another thread may use.
         pair = sa.cast(held.c.id, sa.Text) + ":" + sa.cast(held.c.version, sa.Text)
         joined = sa.select(sa.func.aggregate_strings(pair, ","))

@@ -176,6 +176,12 @@ class Engine:
         """Hold the rows read until the transaction ends; on SQLite every write transaction holds everything."""
         return select if self.dialect == "sqlite" else select.with_for_update(of=select.columns_clause_froms[0])
 
+    def held(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Hold the rows read as ``locked`` does, and let others refer to them meanwhile."""
+        if self.dialect == "sqlite":
+            return select
+        return select.with_for_update(key_share=True, of=select.columns_clause_froms[0])
+
     def shared(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """Keep the rows read as they are until the transaction ends; others may do the same."""
         return select if self.dialect == "sqlite" else select.with_for_update(read=True)

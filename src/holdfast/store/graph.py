@@ -33,7 +33,7 @@ class Graph:
     def held(self, keys: Collection[int]) -> set[int]:
         """Those of these analyses that are there; nobody else writes what they tell until the transaction ends."""
         select = sa.select(_a.id).where(_a.id.in_(keys)).order_by(_a.id)
-        return set(self._connection.execute(self._engine.locked(select)).scalars())
+        return set(self._connection.execute(self._engine.held(select)).scalars())
 
     def analyses(self, analysis_ids: Collection[str]) -> dict[tuple[str, str], int]:
         """The keys of analyses by owner and id."""

@@ -120,4 +120,4 @@ class Vectors:
     def _held(self, keys: Collection[int]) -> list[int]:
         """Those of these analyses that are there; nobody else changes their vectors until the transaction ends."""
         select = sa.select(_a.id).where(_a.id.in_(keys)).order_by(_a.id)
-        return list(self._connection.execute(self._engine.locked(select)).scalars())
+        return list(self._connection.execute(self._engine.held(select)).scalars())
